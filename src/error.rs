@@ -1,0 +1,290 @@
+//! What can go wrong, said without a secret.
+//!
+//! **Does** name every failure by kind, in fixed words.
+//! **Never** carries a passphrase, a key, a path, a record's content or another library's text.
+//! **Format** none.
+
+use std::fmt;
+
+/// The result of every fallible call in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a platform key can no longer release its share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InvalidationReason {
+    /// A finger or a face was added or removed.
+    BiometricsChanged,
+    /// The device's lock screen was switched off.
+    LockScreenRemoved,
+    /// The platform gave another reason, or none.
+    Other,
+}
+
+/// A failure: its [`kind`](Error::kind), in fixed words, and a number where the system gave one.
+///
+/// # Security
+///
+/// `Display`, `Debug` and the source chain hold fixed words, operating-system and SQLite result
+/// numbers and positions in a JSON document. They hold no secret, no path, no identifier of a
+/// person and no clinical value, so an error may be logged.
+pub struct Error {
+    kind: ErrorKind,
+    detail: Detail,
+}
+
+enum Detail {
+    None,
+    Os(i32),
+    Sqlite(i32),
+    Invalidated(InvalidationReason),
+    JsonPath(Box<str>),
+}
+
+impl Error {
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The operating system's error number, where the failure came from there.
+    pub fn os_code(&self) -> Option<i32> {
+        match self.detail {
+            Detail::Os(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// SQLite's extended result code, where the failure came from there.
+    pub fn sqlite_code(&self) -> Option<i32> {
+        match self.detail {
+            Detail::Sqlite(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Why the platform key was invalidated, for [`ErrorKind::ShareInvalidated`].
+    pub fn invalidation_reason(&self) -> Option<InvalidationReason> {
+        match self.detail {
+            Detail::Invalidated(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Where in a FHIR document the fault lies, such as `entry[17].resource`: field names that
+    /// this crate knows and positions, never a value.
+    pub fn json_path(&self) -> Option<&str> {
+        match &self.detail {
+            Detail::JsonPath(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn os(kind: ErrorKind, code: i32) -> Self {
+        Self {
+            kind,
+            detail: Detail::Os(code),
+        }
+    }
+
+    pub(crate) fn sqlite(kind: ErrorKind, code: i32) -> Self {
+        Self {
+            kind,
+            detail: Detail::Sqlite(code),
+        }
+    }
+
+    pub(crate) fn invalidated(reason: InvalidationReason) -> Self {
+        Self {
+            kind: ErrorKind::ShareInvalidated,
+            detail: Detail::Invalidated(reason),
+        }
+    }
+
+    pub(crate) fn at_json_path(kind: ErrorKind, path: impl Into<Box<str>>) -> Self {
+        Self {
+            kind,
+            detail: Detail::JsonPath(path.into()),
+        }
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self {
+            kind,
+            detail: Detail::None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.words())?;
+        match &self.detail {
+            Detail::None => Ok(()),
+            Detail::Os(code) => write!(f, " (operating system error {code})"),
+            Detail::Sqlite(code) => write!(f, " (SQLite result {code})"),
+            Detail::Invalidated(InvalidationReason::BiometricsChanged) => {
+                f.write_str(" (the enrolled biometrics changed)")
+            }
+            Detail::Invalidated(InvalidationReason::LockScreenRemoved) => {
+                f.write_str(" (the lock screen was removed)")
+            }
+            Detail::Invalidated(InvalidationReason::Other) => Ok(()),
+            Detail::JsonPath(path) => write!(f, " (at {path})"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({:?}: {self})", self.kind)
+    }
+}
+
+impl std::error::Error for Error {}
+
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $name:ident => $words:literal,)+) => {
+        /// What kind of failure an [`Error`] is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorKind {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl ErrorKind {
+            /// Every kind there is, for bindings and tests that must cover them all.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The fixed sentence for this kind.
+            pub fn words(self) -> &'static str {
+                match self {
+                    $(Self::$name => $words,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The record changed since it was read, or its client id is already taken by other content.
+    Conflict => "the record was changed by someone else",
+    /// A database file is not what SQLite wrote: a damaged page or a file of another kind.
+    DatabaseDamaged => "a database file of the vault is damaged",
+    /// A FHIR document is not well-formed JSON or has no resource where one must be.
+    FhirMalformed => "the FHIR document is malformed",
+    /// A FHIR document is nested deeper than the reader allows.
+    FhirTooDeep => "the FHIR document is nested too deeply",
+    /// A FHIR document is longer than the reader allows.
+    FhirTooLarge => "the FHIR document is too large",
+    /// A FHIR document holds more resources than the reader allows.
+    FhirTooMany => "the FHIR document holds too many resources",
+    /// Neither copy of the vault's header can be read.
+    HeaderDamaged => "the vault's header is damaged",
+    /// A paging cursor is not one this vault gave out for this query.
+    InvalidCursor => "the cursor does not belong to this query",
+    /// A field of a record is missing, out of range or too long.
+    InvalidRecord => "a field of the record is not valid",
+    /// The operating system refused a file operation for a reason that has no kind of its own.
+    Io => "a file operation failed",
+    /// A header asks for Argon2id parameters below the floor or above the ceiling.
+    KdfParametersRefused => "the key derivation parameters are outside the allowed range",
+    /// Removing this slot would leave nothing that can open the vault.
+    LastSlot => "the last usable key slot cannot be removed",
+    /// A lease is already open; end it before stepping up again.
+    LeaseActive => "a lease is already open",
+    /// The operation touches priority documents and needs a lease from step-up authentication.
+    LeaseRequired => "the operation needs step-up authentication",
+    /// The session is locked: its keys are gone.
+    Locked => "the session is locked",
+    /// No slot of the vault is opened by this combination of factors.
+    NoMatchingSlot => "no key slot takes these factors",
+    /// There is no such record or slot.
+    NotFound => "there is no such record",
+    /// The passphrase is on the list of those that are guessed first.
+    PassphraseTooCommon => "the passphrase is too common",
+    /// The passphrase is longer than 1,024 bytes.
+    PassphraseTooLong => "the passphrase is too long",
+    /// The passphrase has too few characters for the slot it is meant for.
+    PassphraseTooShort => "the passphrase is too short",
+    /// The passphrase is not UTF-8 text, or holds a control character.
+    PassphraseNotText => "the passphrase is not text",
+    /// A file or directory of the vault belongs to another user.
+    PathForeignOwner => "a file of the vault belongs to another user",
+    /// A file of the vault has a second name.
+    PathIsHardLink => "a file of the vault has more than one name",
+    /// A file or the directory of the vault is a symbolic link.
+    PathIsSymlink => "a file of the vault is a symbolic link",
+    /// A file or the directory of the vault can be reached by other users.
+    PathLooseMode => "a file of the vault is open to other users",
+    /// A directory above the vault can be written by other users.
+    PathWritableParent => "a directory above the vault can be written by other users",
+    /// A name in the vault is not a regular file, or the vault is not a directory.
+    PathWrongType => "a file of the vault is not a regular file",
+    /// The operating system gave no random bytes.
+    RandomUnavailable => "the operating system gave no random bytes",
+    /// The directory or file system cannot be written.
+    ReadOnly => "the vault cannot be written",
+    /// A recovery or emergency code has a typing error: its checksum does not match.
+    RecoveryCodeMistyped => "the code has a typing error",
+    /// The code typed back is not the one that was shown.
+    RecoveryNotConfirmed => "the code typed back is not the one shown",
+    /// A session of this vault is already open; clone that one.
+    SessionActive => "the vault is already unlocked",
+    /// The person or the platform cancelled the release of the share.
+    ShareCancelled => "the release of the device share was cancelled",
+    /// The platform destroyed the key that guards the share; recover and enrol again.
+    ShareInvalidated => "the device share was invalidated",
+    /// The host's share did not do what its contract says: wrong length, or not the same twice.
+    ShareMisbehaved => "the device share broke its contract",
+    /// The platform has no key for this slot.
+    ShareMissing => "the device share is missing",
+    /// The share cannot be released just now: the device is locked or the server is out of reach.
+    ShareUnavailable => "the device share is temporarily unavailable",
+    /// The vault already has the most key slots it may have.
+    SlotTableFull => "the vault has no room for another key slot",
+    /// The SQLite in this process is older than 3.51.3, has its mutexes switched off or refuses a
+    /// safety setting.
+    SqliteUnsuitable => "the SQLite in this process is not suitable",
+    /// The disk is full or a quota is used up.
+    StorageFull => "there is no space left",
+    /// Something that the vault's keys vouch for was changed.
+    TamperDetected => "the vault was tampered with",
+    /// The factors are wrong or the slot is damaged; the two cannot be told apart.
+    UnlockFailed => "the factors do not open the vault",
+    /// The vault was written by a version this one does not know.
+    UnsupportedFormat => "the vault's format is not supported",
+    /// Another process, or another handle of this one, has the vault open.
+    VaultBusy => "the vault is in use",
+    /// A vault, or other files, are already there.
+    VaultExists => "there is already something at this place",
+    /// The vault's setting-up was interrupted before it held anything; create it again.
+    VaultIncomplete => "the vault was never set up completely",
+    /// There is no vault at this place.
+    VaultNotFound => "there is no vault at this place",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_words_of_its_own() {
+        let mut words: Vec<_> = ErrorKind::ALL.iter().map(|kind| kind.words()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), ErrorKind::ALL.len());
+    }
+
+    #[test]
+    fn the_text_is_the_fixed_sentence_and_a_number() {
+        let error = Error::os(ErrorKind::Io, 5);
+        assert_eq!(
+            error.to_string(),
+            "a file operation failed (operating system error 5)"
+        );
+        assert_eq!(error.os_code(), Some(5));
+    }
+}

@@ -1,0 +1,173 @@
+//! The one small piece of memory that keys live in.
+//!
+//! **Does** map a private region of 16 KiB, ask the system to keep it out of swap and out of core
+//! dumps, and hand out 32-byte cells of it; scrub the stack that a cipher has used.
+//! **Never** fails for want of a locked cell: the caller then keeps the key on the heap.
+//! **Format** none.
+#![expect(
+    unsafe_code,
+    reason = "mapping, locking and sharing raw memory has no safe face"
+)]
+
+use std::ptr::NonNull;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rustix::mm::{MapFlags, ProtFlags, mlock, mmap_anonymous};
+use zeroize::Zeroize;
+
+/// How the memory of this process is protected. Every `false` is a fact to report, not an error:
+/// keys are wiped all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryProtection {
+    /// The page that holds the keys is locked into memory (`mlock`).
+    pub keys_locked: bool,
+    /// The page that holds the keys is left out of core dumps (`MADV_DONTDUMP`; Linux, Android).
+    pub keys_undumpable: bool,
+    /// SQLite wipes every block of memory it frees. `false` where the host initialised this
+    /// process's SQLite before the first vault was opened.
+    pub sqlite_heap_wiped: bool,
+}
+
+/// A cell of 32 bytes in the locked region; wiped and given back on drop.
+pub(crate) struct Cell(NonNull<[u8; CELL]>);
+
+impl Cell {
+    /// A zeroed cell, or none where the region is full or could not be mapped.
+    pub(crate) fn take() -> Option<Self> {
+        let region = Region::get()?;
+        let index = region
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()?;
+        // SAFETY: `index` is below CELLS, so the cell lies inside the mapping, which is never
+        // unmapped.
+        let cell = unsafe { region.base.add(index) };
+        Some(Self(cell))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; CELL] {
+        // SAFETY: the cell is mapped, aligned (alignment 1), initialised (anonymous mappings are
+        // zeroed), and owned by this value alone until it is dropped.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8; CELL] {
+        // SAFETY: as in `bytes`, and `&mut self` makes the borrow unique.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        self.bytes_mut().zeroize();
+        if let Some(region) = Region::get() {
+            // SAFETY: both pointers are into the one mapping, and `self.0` came from `base.add`.
+            let index = unsafe { self.0.offset_from(region.base) };
+            if let Ok(index) = usize::try_from(index) {
+                region
+                    .free
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(index);
+            }
+        }
+    }
+}
+
+// SAFETY: a cell is plain bytes with one owner; nothing about it belongs to a thread.
+unsafe impl Send for Cell {}
+// SAFETY: a shared cell is only read.
+unsafe impl Sync for Cell {}
+
+struct Region {
+    base: NonNull<[u8; CELL]>,
+    free: Mutex<Vec<usize>>,
+    locked: bool,
+    undumpable: bool,
+}
+
+// SAFETY: the mapping lives as long as the process, cells are handed out once each, and the list
+// of free ones is behind a mutex.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    fn get() -> Option<&'static Self> {
+        static REGION: OnceLock<Option<Region>> = OnceLock::new();
+        REGION.get_or_init(Self::map).as_ref()
+    }
+
+    fn map() -> Option<Self> {
+        // SAFETY: an anonymous private mapping at an address the system chooses; nothing else
+        // refers to it.
+        let start = unsafe {
+            mmap_anonymous(
+                std::ptr::null_mut(),
+                CELL * CELLS,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE,
+            )
+        }
+        .ok()?;
+        // SAFETY: the range is exactly the mapping made above.
+        let locked = unsafe { mlock(start, CELL * CELLS) }.is_ok();
+        let undumpable = exclude_from_dumps(start);
+        let base = NonNull::new(start.cast())?;
+        Some(Self {
+            base,
+            free: Mutex::new((0..CELLS).collect()),
+            locked,
+            undumpable,
+        })
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn exclude_from_dumps(start: *mut std::ffi::c_void) -> bool {
+    use rustix::mm::{Advice, madvise};
+    // SAFETY: the range is exactly the region's mapping, and this advice changes no content.
+    unsafe { madvise(start, CELL * CELLS, Advice::LinuxDontDump) }.is_ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn exclude_from_dumps(_start: *mut std::ffi::c_void) -> bool {
+    false
+}
+
+/// Whether the key region is locked and kept out of core dumps.
+pub(crate) fn key_region() -> (bool, bool) {
+    Region::get().map_or((false, false), |region| (region.locked, region.undumpable))
+}
+
+/// Overwrites the part of the stack that a cipher called from the same frame has just used, where
+/// a moved key schedule may have left a copy.
+#[inline(never)]
+pub(crate) fn scrub_stack() {
+    let mut used = [0_u8; STACK_USED];
+    used.zeroize();
+    std::hint::black_box(&mut used);
+}
+
+const CELL: usize = 32;
+const CELLS: usize = 512;
+const STACK_USED: usize = 6 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_cell_is_wiped_before_it_is_handed_out_again() {
+        let mut cell = Cell::take().expect("the region has room");
+        let address = cell.bytes().as_ptr();
+        cell.bytes_mut().fill(0xA5);
+        drop(cell);
+        let again = Cell::take().expect("the region has room");
+        if again.bytes().as_ptr() == address {
+            assert_eq!(again.bytes(), &[0; CELL]);
+        }
+    }
+}
