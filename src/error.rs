@@ -223,6 +223,8 @@ kinds! {
     PathWritableParent => "a directory above the vault can be written by other users",
     /// A name in the vault is not a regular file, or the vault is not a directory.
     PathWrongType => "a file of the vault is not a regular file",
+    /// There is not enough memory to stretch the passphrase.
+    OutOfMemory => "there is not enough memory",
     /// The operating system gave no random bytes.
     RandomUnavailable => "the operating system gave no random bytes",
     /// The directory or file system cannot be written.

@@ -1,13 +1,21 @@
 //! Vitalock: an embeddable, encrypted, on-device store for health data.
 
+mod class;
 mod error;
 mod id;
+mod keys;
 mod memory;
 mod random;
+mod sealing;
 mod secret;
 mod time;
 
+pub use class::Class;
 pub use error::{Error, ErrorKind, InvalidationReason, Result};
 pub use id::{KeyId, RecordId, SlotId, VaultId};
+pub use keys::{
+    Credentials, EmergencyCode, Kdf, KdfParameters, KeyShare, Passphrase, Purpose, RecoveryCode,
+    ShareError, ShareSink, SlotKind,
+};
 pub use memory::MemoryProtection;
 pub use time::Timestamp;

@@ -1,0 +1,38 @@
+//! Where keys come from and how they are held.
+//!
+//! **Does** stretch passphrases, ask hosts for their shares, read and write key slots and the
+//! header's text, derive every key from the class keys.
+//! **Never** touches a file, makes a key on an error path, or derives a class key from a factor.
+//! **Format** docs/spec/01-header.md and docs/spec/02-keys.md.
+//!
+//! ```text
+//! slot, purpose standard:  passphrase --Argon2id--+ share + code --HKDF--> Standard, Emergency key
+//! slot, purpose priority:  the same kinds of factor, released afresh       --> Priority key
+//! class key (random) --HKDF--> header MAC | subject wrap | terms | settings | intents | cursor | blind
+//! subject key (random, one per person and class) --> record bodies
+//! ```
+
+mod class_keys;
+mod code;
+mod credentials;
+mod derive;
+mod factors;
+mod header;
+mod header_text;
+mod kdf;
+mod passphrase;
+mod share;
+mod slot;
+
+pub use code::{EmergencyCode, RecoveryCode};
+pub use credentials::Credentials;
+pub use kdf::{Kdf, KdfParameters};
+pub use passphrase::Passphrase;
+pub use share::{KeyShare, Purpose, ShareError, ShareSink};
+pub use slot::SlotKind;
+
+pub(crate) use class_keys::{ClassKeys, TokenSpace};
+pub(crate) use code::CodeKey;
+pub(crate) use factors::{Factors, gather};
+pub(crate) use header::{Header, RetiredShare, StoredHeader};
+pub(crate) use slot::{Slot, Wrap};

@@ -1,0 +1,12 @@
+//! Authenticated encryption, bound to where the bytes live.
+//!
+//! **Does** turn a payload into a sealed envelope and back, under a key and a context.
+//! **Never** does I/O, takes a nonce from outside, or hands out plaintext before its tag verified.
+//! **Format** docs/spec/03-sealed-record.md.
+
+mod aead;
+mod context;
+mod envelope;
+
+pub(crate) use context::{Context, Table};
+pub(crate) use envelope::{Opened, Sealed, open, seal};
