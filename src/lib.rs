@@ -6,8 +6,10 @@ mod id;
 mod keys;
 mod memory;
 mod random;
+mod records;
 mod sealing;
 mod secret;
+mod storage;
 mod time;
 
 pub use class::Class;

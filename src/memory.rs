@@ -144,11 +144,8 @@ pub(crate) fn key_region() -> (bool, bool) {
 
 /// Overwrites the part of the stack that a cipher called from the same frame has just used, where
 /// a moved key schedule may have left a copy.
-#[inline(never)]
 pub(crate) fn scrub_stack() {
-    let mut used = [0_u8; STACK_USED];
-    used.zeroize();
-    std::hint::black_box(&mut used);
+    zeroize::zeroize_stack::<STACK_USED>();
 }
 
 const CELL: usize = 32;

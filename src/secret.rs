@@ -123,6 +123,36 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
+/// Text about a person, such as a name; wiped on drop.
+pub(crate) struct SecretText(SecretBytes);
+
+impl SecretText {
+    pub(crate) fn copy_of(text: &str) -> Self {
+        Self(SecretBytes::copy_of(text.as_bytes()))
+    }
+
+    /// Takes a string over; its spare room is wiped with it.
+    pub(crate) fn from_string(text: String) -> Self {
+        Self(SecretBytes::from_vec(text.into_bytes()))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        std::str::from_utf8(self.0.expose()).expect("the bytes were copied from text")
+    }
+}
+
+impl Clone for SecretText {
+    fn clone(&self) -> Self {
+        Self::copy_of(self.expose())
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,210 @@
+//! A record's fields as bytes, in front of its body (spec 03).
+
+use super::body::Body;
+use super::record::{Record, StoredAs};
+use crate::class::Class;
+use crate::error::{ErrorKind, Result};
+use crate::id::RecordId;
+use crate::sealing::Opened;
+use crate::secret::{SecretBytes, SecretText};
+use crate::time::Timestamp;
+
+const CODEC: u8 = 1;
+const EFFECTIVE: u8 = 1;
+const EXPIRY: u8 = 2;
+const CLIENT: u8 = 4;
+const DEVICE: u8 = 8;
+const APP: u8 = 16;
+
+/// What stands in front of the body; wiped on drop.
+pub(crate) struct Header(SecretBytes);
+
+impl Header {
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+/// Writes the fields that the row's own place does not already say.
+pub(crate) fn encode_header(record: &Record, created: Timestamp, updated: Timestamp) -> Header {
+    let flag = |present: bool, flag: u8| if present { flag } else { 0 };
+    let flags = flag(record.effective.is_some(), EFFECTIVE)
+        | flag(record.expires.is_some(), EXPIRY)
+        | flag(record.client.is_some(), CLIENT)
+        | flag(record.device.is_some(), DEVICE)
+        | flag(record.app.is_some(), APP);
+    let mut writer = Writer::with_room(record);
+    writer.bytes(&[CODEC, flags]);
+    writer.time(created);
+    writer.time(updated);
+    if let Some((start, end)) = record.effective {
+        writer.time(start);
+        writer.time(end);
+    }
+    if let Some(expires) = record.expires {
+        writer.time(expires);
+    }
+    if let Some((id, version)) = &record.client {
+        writer.bytes(&version.to_le_bytes());
+        writer.text(id);
+    }
+    for text in [
+        record.device.as_ref(),
+        record.app.as_ref(),
+        Some(&record.content_type),
+    ] {
+        if let Some(text) = text {
+            writer.text(text);
+        }
+    }
+    writer.done()
+}
+
+/// Reads a record back. `kind`, `subject`, class, identity and revision come from the row's place,
+/// which the envelope vouched for.
+///
+/// # Errors
+///
+/// [`ErrorKind::UnsupportedFormat`] for another codec, [`ErrorKind::TamperDetected`] for fields
+/// that do not fit.
+pub(crate) fn decode(
+    opened: Opened,
+    class: Class,
+    kind: SecretText,
+    subject: Option<SecretText>,
+    id: RecordId,
+    revision: u64,
+) -> Result<Record> {
+    let mut reader = Reader {
+        rest: opened.expose(),
+    };
+    let whole = reader.rest.len();
+    let [codec, flags] = reader.array::<2>()?;
+    if codec != CODEC {
+        return Err(ErrorKind::UnsupportedFormat.into());
+    }
+    if flags & !(EFFECTIVE | EXPIRY | CLIENT | DEVICE | APP) != 0 {
+        return Err(ErrorKind::TamperDetected.into());
+    }
+    let has = |flag: u8| flags & flag != 0;
+    let created = reader.time()?;
+    let updated = reader.time()?;
+    let effective = has(EFFECTIVE).then(|| reader.period()).transpose()?;
+    let expires = has(EXPIRY).then(|| reader.time()).transpose()?;
+    let client = has(CLIENT).then(|| reader.client()).transpose()?;
+    let device = has(DEVICE).then(|| reader.text()).transpose()?;
+    let app = has(APP).then(|| reader.text()).transpose()?;
+    let content_type = reader.text()?;
+    let skip = whole - reader.rest.len();
+    let (buffer, range) = opened.into_parts(skip);
+    Ok(Record {
+        class,
+        kind,
+        subject,
+        effective,
+        content_type,
+        device,
+        app,
+        client,
+        expires,
+        body: Body::within(buffer, range),
+        stored: Some(StoredAs {
+            id,
+            revision,
+            created,
+            updated,
+        }),
+    })
+}
+
+/// Fills a buffer of exactly the right size, so that nothing moves.
+struct Writer {
+    buffer: SecretBytes,
+    at: usize,
+}
+
+impl Writer {
+    fn with_room(record: &Record) -> Self {
+        let text = |text: Option<&SecretText>| text.map_or(0, |text| 4 + text.expose().len());
+        let length = 2
+            + 16
+            + record.effective.map_or(0, |_| 16)
+            + record.expires.map_or(0, |_| 8)
+            + record
+                .client
+                .as_ref()
+                .map_or(0, |(id, _)| 8 + text(Some(id)))
+            + text(record.device.as_ref())
+            + text(record.app.as_ref())
+            + text(Some(&record.content_type));
+        Self {
+            buffer: SecretBytes::zeroed(length),
+            at: 0,
+        }
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        let end = self.at + bytes.len();
+        let room = self.buffer.expose_mut().get_mut(self.at..end);
+        room.expect("the buffer was made for these fields")
+            .copy_from_slice(bytes);
+        self.at = end;
+    }
+
+    fn time(&mut self, time: Timestamp) {
+        self.bytes(&time.to_micros().to_le_bytes());
+    }
+
+    fn text(&mut self, text: &SecretText) {
+        let text = text.expose();
+        let length = u32::try_from(text.len()).expect("texts were checked to be short");
+        self.bytes(&length.to_le_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    fn done(self) -> Header {
+        debug_assert_eq!(self.at, self.buffer.expose().len());
+        Header(self.buffer)
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let (bytes, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or(ErrorKind::TamperDetected)?;
+        self.rest = rest;
+        Ok(*bytes)
+    }
+
+    fn time(&mut self) -> Result<Timestamp> {
+        self.array()
+            .map(|bytes| Timestamp::from_micros(i64::from_le_bytes(bytes)))
+    }
+
+    fn period(&mut self) -> Result<(Timestamp, Timestamp)> {
+        Ok((self.time()?, self.time()?))
+    }
+
+    fn client(&mut self) -> Result<(SecretText, u64)> {
+        let version = u64::from_le_bytes(self.array()?);
+        Ok((self.text()?, version))
+    }
+
+    fn text(&mut self) -> Result<SecretText> {
+        let length = usize::try_from(u32::from_le_bytes(self.array()?))
+            .map_err(|_| ErrorKind::TamperDetected)?;
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or(ErrorKind::TamperDetected)?;
+        self.rest = rest;
+        let text = std::str::from_utf8(bytes).map_err(|_| ErrorKind::TamperDetected)?;
+        Ok(SecretText::copy_of(text))
+    }
+}

@@ -1,0 +1,250 @@
+//! Records as rows: index columns in integers, the rest sealed.
+
+use rusqlite::{OptionalExtension, Row as SqlRow, params};
+
+use super::failure::from_sqlite;
+use super::store::{Reading, Writing, cached};
+use crate::error::{ErrorKind, Result};
+use crate::id::RecordId;
+use crate::sealing::Sealed;
+
+/// What can be asked of a record without opening it. Only integers and a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IndexEntry {
+    pub(crate) kind: i64,
+    pub(crate) subject: i64,
+    pub(crate) content: i64,
+    pub(crate) start: i64,
+    pub(crate) finish: i64,
+    pub(crate) updated: i64,
+    pub(crate) expires: Option<i64>,
+    pub(crate) client: Option<[u8; 16]>,
+    pub(crate) client_version: Option<i64>,
+}
+
+/// A record's row.
+pub(crate) struct Row {
+    pub(crate) place: i64,
+    pub(crate) id: RecordId,
+    pub(crate) revision: i64,
+    pub(crate) index: IndexEntry,
+    pub(crate) body: Sealed,
+}
+
+/// The row of a revision that a later one replaced.
+pub(crate) struct EarlierRow {
+    pub(crate) id: RecordId,
+    pub(crate) revision: i64,
+    pub(crate) kind: i64,
+    pub(crate) subject: i64,
+    pub(crate) body: Sealed,
+}
+
+/// The columns that [`read_row`] takes, in its order.
+macro_rules! columns {
+    () => {
+        "place, id, revision, kind, subject, content, start, finish, updated, expires, client, \
+         client_version, body"
+    };
+}
+pub(super) use columns;
+
+pub(super) fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        place: row.get(0)?,
+        id: RecordId::from_bytes(row.get(1)?),
+        revision: row.get(2)?,
+        index: IndexEntry {
+            kind: row.get(3)?,
+            subject: row.get(4)?,
+            content: row.get(5)?,
+            start: row.get(6)?,
+            finish: row.get(7)?,
+            updated: row.get(8)?,
+            expires: row.get(9)?,
+            client: row.get(10)?,
+            client_version: row.get(11)?,
+        },
+        body: Sealed::from_stored(row.get(12)?),
+    })
+}
+
+const BY_ID: &str = concat!("SELECT ", columns!(), " FROM records WHERE id = ?1");
+const BY_CLIENT: &str = concat!("SELECT ", columns!(), " FROM records WHERE client = ?1");
+
+impl Reading<'_> {
+    pub(crate) fn row(&self, id: RecordId) -> Result<Option<Row>> {
+        let mut statement = cached(self.0, BY_ID)?;
+        statement
+            .query_row([id.to_bytes()], read_row)
+            .optional()
+            .map_err(from_sqlite)
+    }
+
+    pub(crate) fn row_of_client(&self, token: [u8; 16]) -> Result<Option<Row>> {
+        let mut statement = cached(self.0, BY_CLIENT)?;
+        statement
+            .query_row([token], read_row)
+            .optional()
+            .map_err(from_sqlite)
+    }
+
+    /// Earlier revisions of a record, oldest first.
+    pub(crate) fn earlier(&self, id: RecordId) -> Result<Vec<EarlierRow>> {
+        let mut statement = cached(
+            self.0,
+            "SELECT revision, kind, subject, body FROM revisions WHERE id = ?1 ORDER BY revision",
+        )?;
+        let rows = statement
+            .query_map([id.to_bytes()], |row| {
+                Ok(EarlierRow {
+                    id,
+                    revision: row.get(0)?,
+                    kind: row.get(1)?,
+                    subject: row.get(2)?,
+                    body: Sealed::from_stored(row.get(3)?),
+                })
+            })
+            .map_err(from_sqlite)?;
+        rows.map(|row| row.map_err(from_sqlite)).collect()
+    }
+
+    /// The latest `updated` of the class.
+    pub(crate) fn last_updated(&self) -> Result<Option<i64>> {
+        let mut statement = cached(
+            self.0,
+            "SELECT updated FROM records ORDER BY updated DESC LIMIT 1",
+        )?;
+        statement
+            .query_row([], |row| row.get(0))
+            .optional()
+            .map_err(from_sqlite)
+    }
+}
+
+impl<'a> Writing<'a> {
+    /// The same reads, inside the transaction.
+    pub(crate) fn reading(&self) -> Reading<'a> {
+        Reading(self.0)
+    }
+
+    pub(crate) fn insert(
+        &self,
+        id: RecordId,
+        revision: i64,
+        index: &IndexEntry,
+        body: &Sealed,
+    ) -> Result<()> {
+        let mut statement = cached(
+            self.0,
+            "INSERT INTO records (id, revision, kind, subject, content, start, finish, updated,
+             expires, client, client_version, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?;
+        let inserted = statement.execute(params![
+            id.to_bytes(),
+            revision,
+            index.kind,
+            index.subject,
+            index.content,
+            index.start,
+            index.finish,
+            index.updated,
+            index.expires,
+            index.client,
+            index.client_version,
+            body.as_bytes(),
+        ]);
+        inserted.map(|_| ()).map_err(from_sqlite)
+    }
+
+    /// Puts a new revision in a row's place.
+    pub(crate) fn update(
+        &self,
+        place: i64,
+        revision: i64,
+        index: &IndexEntry,
+        body: &Sealed,
+    ) -> Result<()> {
+        let mut statement = cached(
+            self.0,
+            "UPDATE records SET revision = ?2, kind = ?3, subject = ?4, content = ?5, start = ?6,
+             finish = ?7, updated = ?8, expires = ?9, client = ?10, client_version = ?11, body = ?12
+             WHERE place = ?1",
+        )?;
+        let changed = statement.execute(params![
+            place,
+            revision,
+            index.kind,
+            index.subject,
+            index.content,
+            index.start,
+            index.finish,
+            index.updated,
+            index.expires,
+            index.client,
+            index.client_version,
+            body.as_bytes(),
+        ]);
+        match changed.map_err(from_sqlite)? {
+            1 => Ok(()),
+            _ => Err(ErrorKind::NotFound.into()),
+        }
+    }
+
+    pub(crate) fn keep_earlier(&self, row: &EarlierRow) -> Result<()> {
+        let mut statement = cached(
+            self.0,
+            "INSERT INTO revisions (id, revision, kind, subject, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        let kept = statement.execute(params![
+            row.id.to_bytes(),
+            row.revision,
+            row.kind,
+            row.subject,
+            row.body.as_bytes()
+        ]);
+        kept.map(|_| ()).map_err(from_sqlite)
+    }
+
+    /// Removes a record and its earlier revisions; whether there was one.
+    pub(crate) fn remove(&self, id: RecordId) -> Result<bool> {
+        let removed = cached(self.0, "DELETE FROM records WHERE id = ?1")?
+            .execute([id.to_bytes()])
+            .map_err(from_sqlite)?;
+        cached(self.0, "DELETE FROM revisions WHERE id = ?1")?
+            .execute([id.to_bytes()])
+            .map_err(from_sqlite)?;
+        Ok(removed > 0)
+    }
+
+    /// Removes every row of a subject, its key with them; how many records that were.
+    pub(crate) fn remove_subject(&self, subject: i64) -> Result<u64> {
+        let removed = cached(self.0, "DELETE FROM records WHERE subject = ?1")?
+            .execute([subject])
+            .map_err(from_sqlite)?;
+        for sql in [
+            "DELETE FROM revisions WHERE subject = ?1",
+            "DELETE FROM subjects WHERE subject = ?1",
+        ] {
+            cached(self.0, sql)?
+                .execute([subject])
+                .map_err(from_sqlite)?;
+        }
+        Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+    }
+
+    /// Removes what expired at or before `now`; how many records that were.
+    pub(crate) fn remove_expired(&self, now: i64) -> Result<u64> {
+        cached(
+            self.0,
+            "DELETE FROM revisions WHERE id IN (SELECT id FROM records WHERE expires <= ?1)",
+        )?
+        .execute([now])
+        .map_err(from_sqlite)?;
+        let removed = cached(self.0, "DELETE FROM records WHERE expires <= ?1")?
+            .execute([now])
+            .map_err(from_sqlite)?;
+        Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+    }
+}

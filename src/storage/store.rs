@@ -1,0 +1,196 @@
+//! One open database: a writer, a few readers, and the gate between them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use rusqlite::{CachedStatement, Connection};
+
+use super::connection::{self, Role};
+use super::failure::from_sqlite;
+use super::schema;
+use crate::error::{ErrorKind, Result};
+use crate::sealing::Sealed;
+
+/// The database of one class. Dropping it empties the log and closes every connection.
+pub(crate) struct Store {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    idle_readers: Mutex<Vec<Connection>>,
+    /// Readers hold it shared while they fetch; what must not meet a reader holds it alone.
+    gate: RwLock<()>,
+}
+
+/// The writer, inside a transaction.
+pub(crate) struct Writing<'a>(pub(super) &'a Connection);
+
+/// A reader. What it fetches in one call is one snapshot.
+pub(crate) struct Reading<'a>(pub(super) &'a Connection);
+
+const MOST_IDLE_READERS: usize = 4;
+
+impl Store {
+    /// Sets up an empty file as a database with these settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of SQLite.
+    pub(crate) fn create(path: &Path, settings: &Sealed) -> Result<()> {
+        let connection = connection::open(path, Role::Creator)?;
+        connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(from_sqlite)?;
+        schema::create(&connection)?;
+        connection
+            .execute(
+                "INSERT INTO settings (number, body) VALUES (1, ?1)",
+                [settings.as_bytes()],
+            )
+            .map_err(from_sqlite)?;
+        connection.execute_batch("COMMIT").map_err(from_sqlite)?;
+        connection::switch_to_wal(&connection)?;
+        connection.close().map_err(|(_, error)| from_sqlite(error))
+    }
+
+    /// Opens a database and checks its schema.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TamperDetected`], [`ErrorKind::UnsupportedFormat`],
+    /// [`ErrorKind::DatabaseDamaged`], [`ErrorKind::SqliteUnsuitable`] and those of the file
+    /// system.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let writer = connection::open(path, Role::Writer)?;
+        schema::check(&writer)?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+            idle_readers: Mutex::new(Vec::new()),
+            gate: RwLock::new(()),
+        })
+    }
+
+    /// The sealed settings.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TamperDetected`] where there are none.
+    pub(crate) fn settings(&self) -> Result<Sealed> {
+        let writer = self.lock_writer();
+        let body = writer
+            .query_row("SELECT body FROM settings WHERE number = 1", [], |row| {
+                row.get(0)
+            })
+            .map_err(|error| match error {
+                rusqlite::Error::QueryReturnedNoRows => ErrorKind::TamperDetected.into(),
+                other => from_sqlite(other),
+            })?;
+        Ok(Sealed::from_stored(body))
+    }
+
+    /// Runs `work` in one transaction: all of it, or nothing where it fails.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, and of the commit.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&Writing<'_>) -> Result<T>) -> Result<T> {
+        let writer = self.lock_writer();
+        transaction(&writer, work)
+    }
+
+    /// Like [`write`](Self::write), for what must leave no trace: no reader runs meanwhile, freed
+    /// pages go back to the system, the log is emptied, and `forget` then drops what the
+    /// caller holds in memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, of the commit, and of emptying the log: the erasure is then committed and
+    /// the log still holds earlier pages.
+    pub(crate) fn erase<T>(
+        &self,
+        work: impl FnOnce(&Writing<'_>) -> Result<T>,
+        forget: impl FnOnce(),
+    ) -> Result<T> {
+        let writer = self.lock_writer();
+        let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let value = transaction(&writer, work)?;
+        forget();
+        writer
+            .execute_batch("PRAGMA incremental_vacuum")
+            .map_err(from_sqlite)?;
+        empty_log(&writer)?;
+        Ok(value)
+    }
+
+    /// Runs `work` on a reader. Erasing waits until it is done, so hold no lock in it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Reading<'_>) -> Result<T>) -> Result<T> {
+        let _shared = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let idle = self.lock_readers().pop();
+        let reader = match idle {
+            Some(reader) => reader,
+            None => connection::open(&self.path, Role::Reader)?,
+        };
+        let value = work(&Reading(&reader));
+        let mut idle = self.lock_readers();
+        if idle.len() < MOST_IDLE_READERS {
+            idle.push(reader);
+        }
+        value
+    }
+
+    fn lock_writer(&self) -> MutexGuard<'_, Connection> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_readers(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle_readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.lock_readers().clear();
+        // A log that cannot be emptied, on a full disk say, is read again at the next opening.
+        let _ = empty_log(&self.lock_writer());
+    }
+}
+
+pub(super) fn cached<'a>(connection: &'a Connection, sql: &str) -> Result<CachedStatement<'a>> {
+    connection.prepare_cached(sql).map_err(from_sqlite)
+}
+
+fn transaction<T>(writer: &Connection, work: impl FnOnce(&Writing<'_>) -> Result<T>) -> Result<T> {
+    let run = |sql| cached(writer, sql)?.execute([]).map_err(from_sqlite);
+    run("BEGIN IMMEDIATE")?;
+    // Rolls back on every way out but the commit, a panic in `work` included.
+    let undo = Undo(writer);
+    let value = work(&Writing(writer))?;
+    run("COMMIT")?;
+    std::mem::forget(undo);
+    Ok(value)
+}
+
+struct Undo<'a>(&'a Connection);
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        // SQLite has rolled back by itself after some failures; then there is nothing to do.
+        let _ = self.0.execute_batch("ROLLBACK");
+    }
+}
+
+fn empty_log(writer: &Connection) -> Result<()> {
+    let busy: i64 = writer
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .map_err(from_sqlite)?;
+    if busy == 0 {
+        Ok(())
+    } else {
+        Err(ErrorKind::VaultBusy.into())
+    }
+}
