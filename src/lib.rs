@@ -1,6 +1,8 @@
 //! Vitalock: an embeddable, encrypted, on-device store for health data.
 
 mod error;
+#[cfg_attr(not(test), expect(dead_code, unused_imports))]
+mod fs;
 mod id;
 mod memory;
 mod random;
