@@ -70,8 +70,11 @@ mod tests {
 
     use std::fs::{create_dir, hard_link, read, write};
     use std::os::unix::fs::{MetadataExt, symlink};
+    use std::path::Path;
 
-    use super::super::scratch::{Scratch, mode_of, refusal, set_mode};
+    use super::super::scratch::{
+        Scratch, elsewhere_with_small_files, mode_of, refusal, set_mode, told,
+    };
     use super::super::{FileName, VaultDir};
     use crate::error::ErrorKind;
 
@@ -158,5 +161,32 @@ mod tests {
             Some(ErrorKind::PathWrongType)
         );
         assert!(!vault.check(FileName::HeaderDraft).unwrap());
+    }
+
+    #[test]
+    fn a_full_disk_keeps_the_old_content_and_gets_the_drafts_space_back() {
+        let scratch = Scratch::make();
+        let (vault, _lock) = scratch.vault();
+        vault.replace(FileName::Header, b"old").unwrap();
+        let child = "fs::atomic::tests::a_process_without_space";
+        let output = elsewhere_with_small_files(child, scratch.join("vault"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_replaced(&vault);
+    }
+
+    #[test]
+    #[ignore = "the other process of a_full_disk_keeps_the_old_content_and_gets_the_drafts_space_back"]
+    fn a_process_without_space() {
+        let Some(path) = told() else { return };
+        let vault = VaultDir::open(Path::new(&path)).unwrap();
+        assert_eq!(
+            refusal(vault.replace(FileName::Header, &[0; 100_000])),
+            Some(ErrorKind::StorageFull)
+        );
+        assert_eq!(vault.read(FileName::Header, 9).unwrap().unwrap(), b"old");
+        assert!(!vault.check(FileName::HeaderDraft).unwrap());
+        vault.replace(FileName::Header, b"new").unwrap();
     }
 }

@@ -56,15 +56,7 @@ pub(super) fn open(dir: impl AsFd, name: &str, access: OFlags) -> Result<Option<
             return Ok(None);
         };
         judge_file(&seen)?;
-        let file = match retry_on_intr(|| openat(dir.as_fd(), name, access | ALWAYS, Mode::empty()))
-        {
-            Ok(file) => file,
-            Err(Errno::NOENT) => continue,
-            Err(error) => return Err(errno::reading(error)),
-        };
-        let opened = fstat(&file).map_err(errno::reading)?;
-        judge_file(&opened)?;
-        if is_same(&seen, &opened) {
+        if let Some(file) = open_seen(dir.as_fd(), name, access, &seen)? {
             return Ok(Some(file));
         }
     }
@@ -82,17 +74,7 @@ pub(super) fn read(dir: impl AsFd, name: &str, limit: usize) -> Result<Option<Ve
         .filter(|size| *size <= limit)
         .ok_or(ErrorKind::HeaderDamaged)?;
 
-    // One byte more than was announced, so that a file that grows meanwhile is noticed.
-    let bound = u64::try_from(size).map_or(u64::MAX, |size| size.saturating_add(1));
-    let mut bytes = Vec::with_capacity(size.saturating_add(1));
-    File::from(file)
-        .take(bound)
-        .read_to_end(&mut bytes)
-        .map_err(|error| errno::of_io(&error, errno::reading))?;
-    if bytes.len() != size {
-        return Err(ErrorKind::HeaderDamaged.into());
-    }
-    Ok(Some(bytes))
+    read_announced(file, size).map(Some)
 }
 
 /// Whether both describe the same file.
@@ -103,6 +85,32 @@ pub(super) fn is_same(one: &Stat, other: &Stat) -> bool {
 /// Refuses what is not a directory of ours that only we can reach.
 pub(super) fn judge_directory(stat: &Stat) -> Result<()> {
     judge(stat, FileType::Directory)
+}
+
+/// Opens the file that was seen under `name`; none where another is there by now, or none.
+fn open_seen(dir: impl AsFd, name: &str, access: OFlags, seen: &Stat) -> Result<Option<OwnedFd>> {
+    let file = match retry_on_intr(|| openat(dir.as_fd(), name, access | ALWAYS, Mode::empty())) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(errno::reading(error)),
+    };
+    let opened = fstat(&file).map_err(errno::reading)?;
+    judge_file(&opened)?;
+    Ok(is_same(seen, &opened).then_some(file))
+}
+
+/// Reads a file that said it had `size` bytes, and refuses one that has fewer or more.
+fn read_announced(file: OwnedFd, size: usize) -> Result<Vec<u8>> {
+    let one_more = size.saturating_add(1);
+    let mut bytes = Vec::with_capacity(one_more);
+    File::from(file)
+        .take(u64::try_from(one_more).unwrap_or(u64::MAX))
+        .read_to_end(&mut bytes)
+        .map_err(|error| errno::of_io(&error, errno::reading))?;
+    if bytes.len() != size {
+        return Err(ErrorKind::HeaderDamaged.into());
+    }
+    Ok(bytes)
 }
 
 fn judge_file(stat: &Stat) -> Result<()> {
@@ -156,6 +164,7 @@ mod tests {
     use std::sync::mpsc::channel;
     use std::time::{Duration, Instant};
 
+    use rustix::fs::RawMode;
     use rustix::process::umask;
 
     use super::super::scratch::{
@@ -183,6 +192,12 @@ mod tests {
 
     fn private_file(path: &Path, content: &str) {
         write(path, content).unwrap();
+        set_mode(path, 0o600);
+    }
+
+    fn fifo(path: &Path) {
+        let made = Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
         set_mode(path, 0o600);
     }
 
@@ -261,42 +276,61 @@ mod tests {
     #[test]
     fn a_fifo_is_refused_without_waiting_for_its_other_end() {
         let (answer, answered) = channel();
-        std::thread::spawn(move || {
-            answer.send(refusals(|_, path| {
-                assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
-                set_mode(path, 0o600);
-            }))
-        });
-        let found = answered.recv_timeout(Duration::from_secs(10)).unwrap();
+        std::thread::spawn(move || answer.send(refusals(|_, path| fifo(path))));
+        let found = answered.recv_timeout(PATIENCE).unwrap();
         assert_eq!(found, [Some(ErrorKind::PathWrongType); 3]);
     }
 
+    /// Whether an opening succeeds, and how it fails, that finds what `prepare` puts in the place
+    /// of the file it saw.
+    fn after_the_look(prepare: impl Fn(&Scratch, &Path)) -> (bool, Option<ErrorKind>) {
+        let scratch = Scratch::make();
+        let header = scratch.join("header");
+        private_file(&header, "inside");
+        let directory = File::open(scratch.path()).unwrap();
+        let seen = look(&directory, "header").unwrap().unwrap();
+        rename(&header, scratch.join("aside")).unwrap();
+        prepare(&scratch, &header);
+        let outcome = open_seen(&directory, "header", OFlags::RDONLY, &seen);
+        (matches!(outcome, Ok(Some(_))), refusal(outcome))
+    }
+
     #[test]
-    fn an_opening_that_meets_a_fifo_after_the_look_does_not_wait_either() {
+    fn what_takes_the_place_of_a_file_after_the_look_is_not_opened() {
+        let linked = after_the_look(|scratch, path| symlink(scratch.join("aside"), path).unwrap());
+        assert_eq!(linked, (false, Some(ErrorKind::PathIsSymlink)));
+        let named_twice =
+            after_the_look(|scratch, path| hard_link(scratch.join("aside"), path).unwrap());
+        assert_eq!(named_twice, (false, Some(ErrorKind::PathIsHardLink)));
+        let other = after_the_look(|_, path| private_file(path, "another"));
+        assert_eq!(other, (false, None));
+        assert_eq!(after_the_look(|_, _| {}), (false, None));
+        let same = after_the_look(|scratch, path| rename(scratch.join("aside"), path).unwrap());
+        assert_eq!(same, (true, None));
+    }
+
+    #[test]
+    fn a_fifo_that_takes_the_place_of_a_file_after_the_look_is_refused_without_waiting() {
         let (answer, answered) = channel();
-        std::thread::spawn(move || {
-            let scratch = Scratch::make();
-            let (vault, _lock) = scratch.vault();
-            let fifo = scratch.join("fifo");
-            assert!(
-                Command::new("mkfifo")
-                    .arg(&fifo)
-                    .status()
-                    .unwrap()
-                    .success()
+        std::thread::spawn(move || answer.send(after_the_look(|_, path| fifo(path))));
+        let found = answered.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(found, (false, Some(ErrorKind::PathWrongType)));
+    }
+
+    #[test]
+    fn a_file_that_is_not_as_long_as_announced_is_refused() {
+        let scratch = Scratch::make();
+        let path = scratch.join("header");
+        private_file(&path, "inside");
+        let read = |size| read_announced(File::open(&path).unwrap().into(), size);
+        assert_eq!(read(6).unwrap(), b"inside");
+        for size in [0, 5, 7] {
+            assert_eq!(
+                refusal(read(size)),
+                Some(ErrorKind::HeaderDamaged),
+                "{size}"
             );
-            set_mode(&fifo, 0o600);
-            let outcomes = flip(
-                &vault.path_of(FileName::Header),
-                || vault.read(FileName::Header, 64),
-                |aside, turn| match turn % 2 {
-                    0 => private_file(aside, "inside"),
-                    _ => hard_link(&fifo, aside).unwrap(),
-                },
-            );
-            answer.send(outcomes.iter().any(Result::is_err))
-        });
-        assert!(answered.recv_timeout(PATIENCE * 2).unwrap());
+        }
     }
 
     #[test]
@@ -440,7 +474,9 @@ mod tests {
     fn a_vault_made_under_a_umask() {
         let Some(told) = told() else { return };
         let (mask, path) = told.split_once(' ').unwrap();
-        umask(Mode::from_raw_mode(u32::from_str_radix(mask, 8).unwrap()));
+        umask(Mode::from_raw_mode(
+            RawMode::from_str_radix(mask, 8).unwrap(),
+        ));
         let vault = VaultDir::create(&Path::new(path).join("vault")).unwrap();
         let lock = vault.lock().unwrap();
         vault.begin_setup(&lock).unwrap();

@@ -6,6 +6,7 @@
 //! **Format** none.
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare has failed")]
 
+use std::ffi::OsStr;
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -58,9 +59,20 @@ pub(super) fn mode_of(path: impl AsRef<Path>) -> u32 {
 
 /// Runs one ignored test of this binary in another process, which finds `told` where
 /// [`told`] reads it.
-pub(super) fn elsewhere(test: &str, told: impl AsRef<std::ffi::OsStr>) -> Command {
+pub(super) fn elsewhere(test: &str, told: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "--ignored", "--test-threads=1", test]);
+    command.env(TOLD, told);
+    command
+}
+
+/// The same under a limit of a few kilobytes for each file, with which writing more fails instead
+/// of ending the process.
+pub(super) fn elsewhere_with_small_files(test: &str, told: impl AsRef<OsStr>) -> Command {
+    let inner = elsewhere(test, &told);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]);
+    command.arg(inner.get_program()).args(inner.get_args());
     command.env(TOLD, told);
     command
 }
