@@ -50,6 +50,11 @@ pub(super) fn create(dir: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
 /// The name is looked at first, so that a device or a FIFO is refused without being opened, and
 /// the open file must be the one that was seen. A file that is legitimately replaced in between
 /// is looked at again; a name that never holds still is taken for an attack.
+///
+/// No link is ever followed, however fast it comes and goes. A second name is only seen while it
+/// exists: whoever can add and remove names in the vault's directory at the right moment can have
+/// a file of ours from elsewhere read in its place, as they could by moving it there. The content
+/// is what the header's MAC is for.
 pub(super) fn open(dir: impl AsFd, name: &str, access: OFlags) -> Result<Option<OwnedFd>> {
     for _ in 0..ATTEMPTS {
         let Some(seen) = look(dir.as_fd(), name)? else {
@@ -153,8 +158,7 @@ const ATTEMPTS: usize = 16;
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot prepare has failed")]
 
-    use std::fs::{create_dir, hard_link, remove_file, rename, write};
-    use std::io::ErrorKind as IoErrorKind;
+    use std::fs::{create_dir, hard_link, rename, write};
     use std::os::unix::fs::{chown, symlink};
     use std::os::unix::net::UnixListener;
     use std::os::unix::process::CommandExt;
@@ -343,22 +347,20 @@ mod tests {
         let outcomes = flip(
             &header,
             || vault.read(FileName::Header, 64),
-            |aside, turn| match turn % 3 {
+            |aside, turn| match turn % 2 {
                 0 => private_file(aside, "inside"),
-                1 => symlink(&outside, aside).unwrap(),
-                _ => hard_link(&outside, aside).unwrap(),
+                _ => symlink(&outside, aside).unwrap(),
             },
         );
         assert!(outcomes.iter().flatten().any(Option::is_some));
+        assert!(outcomes.iter().any(Result::is_err));
         for outcome in outcomes {
             match outcome {
                 Ok(content) => assert_eq!(content.unwrap(), b"inside"),
                 Err(error) => assert!(
                     matches!(
                         error.kind(),
-                        ErrorKind::PathIsSymlink
-                            | ErrorKind::PathIsHardLink
-                            | ErrorKind::TamperDetected
+                        ErrorKind::PathIsSymlink | ErrorKind::TamperDetected
                     ),
                     "{error}"
                 ),
@@ -386,10 +388,6 @@ mod tests {
                     }
                     prepare(&aside, turn);
                     rename(&aside, path).unwrap();
-                    // Two names of one file: the renaming did nothing.
-                    if let Err(error) = remove_file(&aside) {
-                        assert_eq!(error.kind(), IoErrorKind::NotFound);
-                    }
                 }
             });
             let mut outcomes = Vec::new();
