@@ -2,6 +2,8 @@
 
 mod class;
 mod error;
+#[cfg_attr(not(test), expect(dead_code, unused_imports))]
+mod fs;
 mod id;
 mod keys;
 mod memory;
