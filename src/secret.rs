@@ -147,6 +147,27 @@ impl Clone for SecretText {
     }
 }
 
+impl PartialEq for SecretText {
+    /// Names are compared as text: they are kept from the disk and the log, not from the caller.
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for SecretText {}
+
+impl std::hash::Hash for SecretText {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.expose().hash(state);
+    }
+}
+
+impl std::borrow::Borrow<str> for SecretText {
+    fn borrow(&self) -> &str {
+        self.expose()
+    }
+}
+
 impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretText(..)")

@@ -51,16 +51,33 @@ impl Passphrase {
         self.0.expose()
     }
 
-    /// Whether the passphrase is fit for a new slot: long enough and not among the first guesses.
-    pub(crate) fn check_fitness(&self, least: usize, context: &[String]) -> Result<()> {
-        let text = std::str::from_utf8(self.expose()).expect("a passphrase is UTF-8");
-        if text.chars().count() < least {
-            return Err(ErrorKind::PassphraseTooShort.into());
-        }
-        if is_common(text, context) {
+    /// Refuses a passphrase that is one of these words, alone or with digits and signs around it:
+    /// the name of the app, of the person, of the clinic. The most common passphrases are refused
+    /// by themselves wherever a slot is made.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::PassphraseTooCommon`].
+    pub fn refuse_words(&self, words: &[&str]) -> Result<()> {
+        if is_any_of(self.text(), words) {
             return Err(ErrorKind::PassphraseTooCommon.into());
         }
         Ok(())
+    }
+
+    /// Whether the passphrase is fit for a new slot: long enough and not among the first guesses.
+    pub(crate) fn check_fitness(&self, least: usize) -> Result<()> {
+        if self.text().chars().count() < least {
+            return Err(ErrorKind::PassphraseTooShort.into());
+        }
+        if is_pattern(self.text()) {
+            return Err(ErrorKind::PassphraseTooCommon.into());
+        }
+        self.refuse_words(COMMON)
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(self.expose()).expect("a passphrase is UTF-8")
     }
 }
 
@@ -85,29 +102,22 @@ fn normalise(text: &str) -> SecretBytes {
     normal
 }
 
-/// Whether a guesser would try the passphrase first: one character repeated, digits in a row, a
-/// listed phrase or a name the host gave, alone or with digits and signs around it.
-fn is_common(text: &str, context: &[String]) -> bool {
-    let same = |a: char, b: char| a.to_lowercase().eq(b.to_lowercase());
+/// One character repeated, or characters in a row.
+fn is_pattern(text: &str) -> bool {
     let mut characters = text.chars();
     let first = characters.next();
-    if first.is_some_and(|first| characters.all(|next| next == first)) {
-        return true;
-    }
-    if is_run(text) {
-        return true;
-    }
-    let core = text.trim_matches(|c: char| !c.is_alphabetic());
-    let listed = COMMON
-        .iter()
-        .copied()
-        .chain(context.iter().map(String::as_str));
+    first.is_some_and(|first| characters.all(|next| next == first)) || is_run(text)
+}
+
+/// Whether the text is a listed word in either case, alone or with digits and signs around it.
+fn is_any_of(text: &str, words: &[&str]) -> bool {
+    let same = |a: char, b: char| a.to_lowercase().eq(b.to_lowercase());
     let equal = |a: &str, b: &str| {
         a.chars().count() == b.chars().count() && a.chars().zip(b.chars()).all(|(a, b)| same(a, b))
     };
-    listed
-        .filter(|word| !word.is_empty())
-        .any(|word| equal(core, word) || equal(text, word))
+    let core = text.trim_matches(|c: char| !c.is_alphabetic());
+    let mut words = words.iter().filter(|word| !word.is_empty());
+    words.any(|word| equal(core, word) || equal(text, word))
 }
 
 /// Whether every character follows the one before it in the same direction, as in 123456 or fedcba

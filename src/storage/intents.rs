@@ -4,22 +4,26 @@ use rusqlite::{OptionalExtension, params};
 
 use super::failure::from_sqlite;
 use super::store::{Reading, Writing, cached};
+use crate::class::Class;
 use crate::error::Result;
 use crate::id::RecordId;
 use crate::sealing::Sealed;
 
 impl Reading<'_> {
-    /// One pending intent.
-    pub(crate) fn pending_intent(&self) -> Result<Option<(RecordId, Sealed)>> {
-        cached(self.0, "SELECT intent, body FROM intents LIMIT 1")?
-            .query_row([], |row| {
-                Ok((
-                    RecordId::from_bytes(row.get(0)?),
-                    Sealed::from_stored(row.get(1)?),
-                ))
-            })
-            .optional()
-            .map_err(from_sqlite)
+    /// One intent that waits for a class.
+    pub(crate) fn intent_for(&self, class: Class) -> Result<Option<(RecordId, Sealed)>> {
+        cached(
+            self.0,
+            "SELECT intent, body FROM intents WHERE class = ?1 LIMIT 1",
+        )?
+        .query_row([class.code()], |row| {
+            Ok((
+                RecordId::from_bytes(row.get(0)?),
+                Sealed::from_stored(row.get(1)?),
+            ))
+        })
+        .optional()
+        .map_err(from_sqlite)
     }
 
     /// Whether this class has done its part of the intent.
@@ -31,11 +35,19 @@ impl Reading<'_> {
 }
 
 impl Writing<'_> {
-    pub(crate) fn insert_intent(&self, intent: RecordId, body: &Sealed) -> Result<()> {
-        cached(self.0, "INSERT INTO intents (intent, body) VALUES (?1, ?2)")?
-            .execute(params![intent.to_bytes(), body.as_bytes()])
-            .map(|_| ())
-            .map_err(from_sqlite)
+    pub(crate) fn insert_intent(
+        &self,
+        intent: RecordId,
+        class: Class,
+        body: &Sealed,
+    ) -> Result<()> {
+        cached(
+            self.0,
+            "INSERT INTO intents (intent, class, body) VALUES (?1, ?2, ?3)",
+        )?
+        .execute(params![intent.to_bytes(), class.code(), body.as_bytes()])
+        .map(|_| ())
+        .map_err(from_sqlite)
     }
 
     pub(crate) fn remove_intent(&self, intent: RecordId) -> Result<()> {
@@ -52,9 +64,10 @@ impl Writing<'_> {
             .map_err(from_sqlite)
     }
 
-    pub(crate) fn forget_applied(&self, intent: RecordId) -> Result<()> {
-        cached(self.0, "DELETE FROM applied WHERE intent = ?1")?
-            .execute([intent.to_bytes()])
+    /// Forgets which intents were applied, once none waits for this class.
+    pub(crate) fn forget_applied(&self) -> Result<()> {
+        cached(self.0, "DELETE FROM applied")?
+            .execute([])
             .map(|_| ())
             .map_err(from_sqlite)
     }

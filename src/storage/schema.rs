@@ -30,7 +30,7 @@ const STATEMENTS: &[&str] = &[
     "CREATE TABLE revisions (id BLOB NOT NULL, revision INTEGER NOT NULL, kind INTEGER NOT NULL,
   subject INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (id, revision)) STRICT, WITHOUT ROWID",
     "CREATE INDEX revisions_by_subject ON revisions (subject)",
-    "CREATE TABLE intents (intent BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE intents (intent BLOB PRIMARY KEY, class INTEGER NOT NULL, body BLOB NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE applied (intent BLOB PRIMARY KEY) STRICT, WITHOUT ROWID",
 ];
 

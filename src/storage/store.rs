@@ -61,6 +61,8 @@ impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let writer = connection::open(path, Role::Writer)?;
         schema::check(&writer)?;
+        // What a crash left in the log, the traces of an erasure among it, goes to its place.
+        empty_log(&writer)?;
         Ok(Self {
             path: path.to_owned(),
             writer: Mutex::new(writer),
@@ -97,28 +99,21 @@ impl Store {
         transaction(&writer, work)
     }
 
-    /// Like [`write`](Self::write), for what must leave no trace: no reader runs meanwhile, freed
-    /// pages go back to the system, the log is emptied, and `forget` then drops what the
-    /// caller holds in memory.
+    /// Takes away what an erasure left: freed pages go back to the system and the log is emptied
+    /// . No reader runs meanwhile, so `forget` can drop what the caller holds in memory of
+    /// what is gone.
     ///
     /// # Errors
     ///
-    /// Those of `work`, of the commit, and of emptying the log: the erasure is then committed and
-    /// the log still holds earlier pages.
-    pub(crate) fn erase<T>(
-        &self,
-        work: impl FnOnce(&Writing<'_>) -> Result<T>,
-        forget: impl FnOnce(),
-    ) -> Result<T> {
+    /// Those of SQLite; the erasure itself stays committed, and the next opening empties the log.
+    pub(crate) fn scrub(&self, forget: impl FnOnce()) -> Result<()> {
         let writer = self.lock_writer();
         let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-        let value = transaction(&writer, work)?;
         forget();
         writer
             .execute_batch("PRAGMA incremental_vacuum")
             .map_err(from_sqlite)?;
-        empty_log(&writer)?;
-        Ok(value)
+        empty_log(&writer)
     }
 
     /// Runs `work` on a reader. Erasing waits until it is done, so hold no lock in it.
