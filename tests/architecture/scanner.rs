@@ -91,7 +91,7 @@ impl Scanner<'_> {
             self.take(length, Some(Kind::Other));
         } else {
             let sign = SIGNS.iter().find(|sign| rest.starts_with(**sign));
-            let length = sign.map_or(first.len_utf8(), |sign| sign.len());
+            let length = sign.map_or_else(|| first.len_utf8(), |sign| sign.len());
             self.take(
                 length,
                 Some(sign.map_or(Kind::Other, |sign| Kind::Sign(sign))),

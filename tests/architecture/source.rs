@@ -114,7 +114,7 @@ impl Source {
         }
         (0..self.tokens.len())
             .find(|&at| test_module(&self.tokens, at).is_some())
-            .map_or(self.text.lines().count(), |at| self.tokens[at].line - 1)
+            .map_or_else(|| self.text.lines().count(), |at| self.tokens[at].line - 1)
     }
 
     /// Every path that production code names.
@@ -293,19 +293,12 @@ fn is_test_attribute(tokens: &[Token]) -> bool {
 }
 
 fn is_test_predicate(tokens: &[Token]) -> bool {
-    let plain: Vec<_> = tokens
-        .iter()
-        .take(6)
-        .map(|token| {
-            token
-                .word()
-                .unwrap_or(if token.is_sign("[") { "[" } else { "(" })
-        })
-        .collect();
-    matches!(
-        plain.as_slice(),
-        ["[", "cfg", "(", "test", ..] | ["[", "cfg", "(", "all", "(", "test"]
-    )
+    let start: Vec<_> = tokens.iter().take(6).filter_map(Token::word).collect();
+    tokens.first().is_some_and(|token| token.is_sign("["))
+        && matches!(
+            start.as_slice(),
+            ["cfg", "test", ..] | ["cfg", "all", "test"]
+        )
 }
 
 /// Where the attribute that begins at `at` ends.
