@@ -16,6 +16,7 @@ use source::Tree;
 
 /// The rooms and their ranks, as the page has them.
 const RANKS: &[(u8, &str)] = &[
+    (0, "class"),
     (0, "error"),
     (0, "id"),
     (0, "memory"),
@@ -79,7 +80,13 @@ const HOMES: &[Home] = &[
     },
     Home {
         names: &["zeroize"],
-        places: &["src/memory.rs", "src/secret.rs"],
+        // Besides the two homes: Argon2's block memory, and the checksum of a written code.
+        places: &[
+            "src/memory.rs",
+            "src/secret.rs",
+            "src/keys/code.rs",
+            "src/keys/kdf.rs",
+        ],
         reason: "secrets live in the types of secret, which wipe themselves",
     },
     Home {
