@@ -1,0 +1,25 @@
+# `make` lists the targets. Each is one line; what a target does step by step is in scripts/.
+
+.DEFAULT_GOAL := help
+.PHONY: help test soak bench fmt lint doc
+
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+test: ## everything that must hold before a change is merged
+	@scripts/check
+
+soak: ## the tests in their long form, the ignored ones too (hours)
+	VITALOCK_SOAK=1 cargo test --workspace -- --include-ignored
+
+bench: ## measure
+	cargo bench --workspace
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## clippy over every target, warnings refused
+	cargo clippy --workspace --all-targets -- -D warnings
+
+doc: ## build the reference, warnings refused
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
