@@ -86,6 +86,18 @@ impl SecretBytes {
         Self(bytes.into())
     }
 
+    /// The parts one after another, in a buffer of exactly that length.
+    pub(crate) fn concatenation(parts: &[&[u8]]) -> Self {
+        let mut whole = Self::zeroed(parts.iter().map(|part| part.len()).sum());
+        let mut rest = whole.expose_mut();
+        for part in parts {
+            let (here, after) = rest.split_at_mut(part.len());
+            here.copy_from_slice(part);
+            rest = after;
+        }
+        whole
+    }
+
     /// The bytes of `vector`, moved; what the vector had allocated beyond its length is wiped.
     pub(crate) fn from_vec(mut vector: Vec<u8>) -> Self {
         if vector.len() == vector.capacity() {

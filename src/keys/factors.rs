@@ -1,6 +1,7 @@
 //! From what a person brings to the secret that opens one wrap.
 
 use super::code::CodeKey;
+use super::credentials::Credentials;
 use super::kdf;
 use super::passphrase::Passphrase;
 use super::share::{KeyShare, Purpose};
@@ -14,6 +15,18 @@ pub(crate) struct Factors<'a> {
     pub(crate) passphrase: Option<&'a Passphrase>,
     pub(crate) share: Option<&'a dyn KeyShare>,
     pub(crate) code: Option<&'a CodeKey>,
+}
+
+impl<'a> Factors<'a> {
+    /// The factors of everyday credentials; a recovery code's key depends on the vault.
+    pub(crate) fn of(credentials: &Credentials<'a>) -> Self {
+        Self { passphrase: credentials.passphrase, share: credentials.share, code: None }
+    }
+
+    #[must_use]
+    pub(crate) fn with_code(self, code: &'a CodeKey) -> Self {
+        Self { code: Some(code), ..self }
+    }
 }
 
 /// Stretches and releases what a wrap asks for and joins it (spec 02, "Factors").
@@ -39,17 +52,10 @@ pub(crate) fn gather(wrap: &Wrap, purpose: Purpose, factors: Factors<'_>) -> Res
     };
     let code = factors.code.map(|code| &code.0);
     let parts = [stretched.as_ref(), share.as_ref(), code];
-    let length = parts.iter().map(|part| 4 + part.map_or(0, |_| 32)).sum();
-    let mut joined = SecretBytes::zeroed(length);
-    let mut rest = joined.expose_mut();
+    let mut pieces: Vec<&[u8]> = Vec::with_capacity(6);
     for part in parts {
-        let bytes: &[u8] = part.map_or(&[], |key| key.expose());
-        let (here, after) = rest.split_at_mut(4 + bytes.len());
-        let (prefix, body) = here.split_at_mut(4);
-        let length = u32::try_from(bytes.len()).expect("a factor has 0 or 32 bytes");
-        prefix.copy_from_slice(&length.to_le_bytes());
-        body.copy_from_slice(bytes);
-        rest = after;
+        pieces.push(if part.is_some() { &[32, 0, 0, 0] } else { &[0; 4] });
+        pieces.push(part.map_or(&[], |key| key.expose()));
     }
-    Ok(joined)
+    Ok(SecretBytes::concatenation(&pieces))
 }

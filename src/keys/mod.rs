@@ -35,4 +35,4 @@ pub(crate) use class_keys::{ClassKeys, TokenSpace};
 pub(crate) use code::CodeKey;
 pub(crate) use factors::{Factors, gather};
 pub(crate) use header::{Header, RetiredShare, StoredHeader};
-pub(crate) use slot::{Slot, Wrap};
+pub(crate) use slot::{Slot, Wrap, WrapPurpose};

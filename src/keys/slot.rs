@@ -6,6 +6,7 @@ use super::class_keys::ClassKeys;
 use super::code::CodeKey;
 use super::derive;
 use super::factors::{self, Factors};
+use super::header::RetiredShare;
 use super::kdf::KdfParameters;
 use super::share::{EnrolledShare, Purpose};
 use crate::class::Class;
@@ -230,6 +231,17 @@ impl Slot {
         Ok(roots.zip(purpose.classes()).map(class_keys).collect())
     }
 
+    /// The platform keys that go with this slot.
+    pub(crate) fn shares(&self) -> impl Iterator<Item = RetiredShare> {
+        self.wraps.iter().filter_map(|wrap| {
+            wrap.share.as_ref().map(|share| RetiredShare {
+                provider: share.provider.clone(),
+                purpose: wrap.purpose.of_share(),
+                blob: share.blob.clone(),
+            })
+        })
+    }
+
     pub(crate) fn wrap(&self, purpose: WrapPurpose) -> Option<&Wrap> {
         self.wraps.iter().find(|wrap| wrap.purpose == purpose)
     }
@@ -326,7 +338,8 @@ impl Slot {
         }
     }
 
-    fn destroy_shares(&self, factors: Factors<'_>) {
+    /// Destroys the platform keys of a slot that does not come to be.
+    pub(crate) fn destroy_shares(&self, factors: Factors<'_>) {
         let Some(host) = factors.share else { return };
         for wrap in &self.wraps {
             if let Some(share) = &wrap.share {

@@ -18,6 +18,6 @@ pub use query::Query;
 pub use record::Record;
 
 pub(crate) use batch::Change;
-pub(crate) use codec::{Header, decode, encode_header};
+pub(crate) use codec::{decode, encode_header};
 pub(crate) use cursor::Mark;
-pub(crate) use record::NO_EFFECTIVE_TIME;
+pub(crate) use record::{NO_EFFECTIVE_TIME, StoredAs};

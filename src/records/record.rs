@@ -221,6 +221,23 @@ impl Record {
         self.stored.map(|stored| stored.updated)
     }
 
+    /// A copy that has its place in the store.
+    pub(crate) fn copy_as(&self, stored: StoredAs) -> Self {
+        Self {
+            class: self.class,
+            kind: self.kind.clone(),
+            subject: self.subject.clone(),
+            effective: self.effective,
+            content_type: self.content_type.clone(),
+            device: self.device.clone(),
+            app: self.app.clone(),
+            client: self.client.clone(),
+            expires: self.expires,
+            body: Body::from(self.body()),
+            stored: Some(stored),
+        }
+    }
+
     /// Checks every bound before anything is written.
     pub(crate) fn check(&self) -> Result<()> {
         let texts = [

@@ -47,6 +47,14 @@ impl Opened {
     }
 }
 
+impl From<SecretBytes> for Opened {
+    /// A whole buffer as plaintext: a part of another envelope that was itself opened.
+    fn from(buffer: SecretBytes) -> Self {
+        let plain = 0..buffer.expose().len();
+        Self { buffer, plain }
+    }
+}
+
 /// Seals the concatenation of `parts` for one place. The plaintext is gathered in the envelope's
 /// own buffer and encrypted there, so no other copy of it is made.
 ///

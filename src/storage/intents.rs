@@ -32,6 +32,11 @@ impl Reading<'_> {
             .exists([intent.to_bytes()])
             .map_err(from_sqlite)
     }
+
+    /// Whether any mark of an applied intent is left.
+    pub(crate) fn has_any_applied(&self) -> Result<bool> {
+        cached(self.0, "SELECT 1 FROM applied LIMIT 1")?.exists([]).map_err(from_sqlite)
+    }
 }
 
 impl Writing<'_> {

@@ -47,8 +47,7 @@ pub(crate) struct Scan {
     pub(crate) direction: Direction,
 }
 
-/// A page ends after this many rows or this many bytes of bodies, whichever comes first.
-const MOST_ROWS: usize = 128;
+/// A page ends after so many bytes of bodies even where fewer rows than asked for have come.
 const MOST_BYTES: usize = 1024 * 1024;
 
 impl Reading<'_> {
@@ -126,11 +125,12 @@ impl Scan {
 struct Page {
     rows: Vec<Row>,
     bytes: usize,
+    most: usize,
 }
 
 impl Page {
     fn is_full(&self) -> bool {
-        self.rows.len() >= MOST_ROWS || self.bytes >= MOST_BYTES
+        self.rows.len() >= self.most || self.bytes >= MOST_BYTES
     }
 }
 

@@ -163,19 +163,24 @@ fn transaction<T>(writer: &Connection, work: impl FnOnce(&Writing<'_>) -> Result
     let run = |sql| cached(writer, sql)?.execute([]).map_err(from_sqlite);
     run("BEGIN IMMEDIATE")?;
     // Rolls back on every way out but the commit, a panic in `work` included.
-    let undo = Undo(writer);
+    let mut undo = Undo { writer, armed: true };
     let value = work(&Writing(writer))?;
     run("COMMIT")?;
-    std::mem::forget(undo);
+    undo.armed = false;
     Ok(value)
 }
 
-struct Undo<'a>(&'a Connection);
+struct Undo<'a> {
+    writer: &'a Connection,
+    armed: bool,
+}
 
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
-        // SQLite has rolled back by itself after some failures; then there is nothing to do.
-        let _ = self.0.execute_batch("ROLLBACK");
+        if self.armed {
+            // SQLite has rolled back by itself after some failures; then there is nothing to do.
+            let _ = self.writer.execute_batch("ROLLBACK");
+        }
     }
 }
 

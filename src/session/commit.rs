@@ -1,0 +1,376 @@
+//! Writing: what a batch comes to in each class, and one transaction over all of them.
+
+use std::sync::PoisonError;
+
+use super::intent::{self, Step};
+use super::live::{Inner, OpenClasses, Reach};
+use super::open_class::{OpenClass, is_expired};
+use crate::class::Class;
+use crate::error::{ErrorKind, Result};
+use crate::id::RecordId;
+use crate::keys::TokenSpace;
+use crate::records::{Batch, Change, Outcome, Record, Stored, StoredAs};
+use crate::secret::SecretText;
+use crate::storage::{Reading, Row, Writing};
+use crate::time::Timestamp;
+
+/// Commits a batch: everything, or nothing.
+pub(super) fn commit(inner: &Inner, reach: Reach, batch: &Batch) -> Result<Vec<Stored>> {
+    for change in &batch.changes {
+        if let Change::Put(record) = change {
+            record.check()?;
+        }
+    }
+    inner.with(|open| {
+        let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        finish_earlier(open, &mut waiting)?;
+        let classes = involved(open, reach, batch)?;
+        let now = Timestamp::now();
+        in_one_transaction(open, &classes, &mut waiting, &mut |parts| {
+            let mut stored = Vec::new();
+            for change in &batch.changes {
+                match change {
+                    Change::Put(record) => stored.push(put(parts, record, now)?),
+                    Change::Erase(id) => erase(parts, *id)?,
+                }
+            }
+            Ok(stored)
+        })
+    })
+}
+
+/// Removes a subject from every class.
+pub(super) fn erase_subject(inner: &Inner, reach: Reach, name: &str) -> Result<()> {
+    let name = SecretText::copy_of(name);
+    inner.with(|open| {
+        open.class(reach, Class::Priority)?;
+        let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        finish_earlier(open, &mut waiting)?;
+        let mut classes = Vec::new();
+        for class in open.within(reach) {
+            let find = |reading: &Reading<'_>| {
+                class.names.find_subject(&class.keys, reading, Some(&name))
+            };
+            if class.store.read(find)?.is_some() {
+                classes.push(class);
+            }
+        }
+        in_one_transaction(open, &classes, &mut waiting, &mut |parts| {
+            parts.iter_mut().try_for_each(|part| part.take(Step::RemoveSubject(name.clone())))
+        })
+    })
+}
+
+/// Removes what has expired; how many records that were.
+pub(super) fn erase_expired(inner: &Inner, reach: Reach) -> Result<u64> {
+    inner.with(|open| {
+        let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        finish_earlier(open, &mut waiting)?;
+        let now = Timestamp::now().to_micros();
+        let mut removed = 0;
+        for class in open.within(reach) {
+            let here = class.store.write(|writing| writing.remove_expired(now))?;
+            if here > 0 {
+                class.store.scrub(|| ())?;
+            }
+            removed += here;
+        }
+        Ok(removed)
+    })
+}
+
+/// One class's part of a transaction.
+struct Part<'a> {
+    open: &'a OpenClass,
+    writing: &'a Writing<'a>,
+    /// What was done here; puts are kept only where another class has to hold them as an intent.
+    steps: Vec<Step>,
+    keeps_puts: bool,
+}
+
+impl Part<'_> {
+    fn take(&mut self, step: Step) -> Result<()> {
+        step.apply(self.open, self.writing)?;
+        if self.keeps_puts || step.removes() {
+            self.steps.push(step);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, record: &Record, stored: StoredAs) -> Result<()> {
+        self.open.write_record(self.writing, record, stored)?;
+        if self.keeps_puts {
+            self.steps.push(Step::Put(Box::new(record.copy_as(stored))));
+        }
+        Ok(())
+    }
+}
+
+/// A change over several classes that a failure cut in two is finished before the next one.
+fn finish_earlier(open: &OpenClasses, waiting: &mut bool) -> Result<()> {
+    if *waiting {
+        intent::settle(open)?;
+        *waiting = false;
+    }
+    Ok(())
+}
+
+/// The classes that a batch touches, lowest first: those it names and those that hold what it
+/// replaces or erases.
+fn involved<'a>(open: &'a OpenClasses, reach: Reach, batch: &Batch) -> Result<Vec<&'a OpenClass>> {
+    let mut wanted = Vec::new();
+    for change in &batch.changes {
+        if let Change::Put(record) = change {
+            wanted.push(open.class(reach, record.class)?.class());
+        }
+    }
+    let mut classes = Vec::new();
+    for class in open.within(reach) {
+        let mut touched = wanted.contains(&class.class());
+        for change in &batch.changes {
+            touched = touched || class.store.read(|reading| holds(class, reading, change))?;
+        }
+        if touched {
+            classes.push(class);
+        }
+    }
+    Ok(classes)
+}
+
+fn holds(class: &OpenClass, reading: &Reading<'_>, change: &Change) -> Result<bool> {
+    let row = match change {
+        Change::Erase(id) => reading.row(*id)?,
+        Change::Put(record) if record.class == class.class() => return Ok(true),
+        Change::Put(record) => existing(class, reading, record)?,
+    };
+    Ok(row.is_some())
+}
+
+/// Runs `work` in a transaction of each class at once. The lowest commits first and holds the
+/// others' steps until they are done, so that a crash at any point leaves all of it or nothing.
+fn in_one_transaction<T>(
+    open: &OpenClasses,
+    classes: &[&OpenClass],
+    waiting: &mut bool,
+    work: &mut dyn FnMut(&mut [Part<'_>]) -> Result<T>,
+) -> Result<T> {
+    let several = classes.len() > 1;
+    let intent = RecordId::make()?;
+    let mut done: Vec<(Class, Vec<Step>)> = Vec::new();
+    let mut finish = |held: &[(&OpenClass, &Writing<'_>)]| {
+        let mut parts: Vec<Part<'_>> = Vec::new();
+        for &(open, writing) in held {
+            parts.push(Part { open, writing, steps: Vec::new(), keeps_puts: several });
+        }
+        let value = work(&mut parts)?;
+        if let Some((lowest, others)) = parts.split_first() {
+            for (at, other) in others.iter().enumerate() {
+                let intent = numbered(intent, at);
+                intent::leave(lowest.writing, other.open, intent, &other.steps)?;
+                other.writing.mark_applied(intent)?;
+            }
+        }
+        done = parts.into_iter().map(|part| (part.open.class(), part.steps)).collect();
+        Ok(value)
+    };
+    *waiting = several;
+    let result = nest(classes, &[], &mut finish);
+    for class in classes {
+        class.names.settle(result.is_ok());
+    }
+    let value = match result {
+        Ok(value) => value,
+        Err(error) => {
+            // Either nothing was committed, and nothing waits, or the lowest class was.
+            finish_earlier(open, waiting)?;
+            return Err(error);
+        }
+    };
+    if several {
+        intent::settle(open)?;
+        *waiting = false;
+    }
+    for (class, steps) in &done {
+        let of_class = classes.iter().find(|open| open.class() == *class);
+        of_class.map_or(Ok(()), |open| intent::scrub(open, steps))?;
+    }
+    Ok(value)
+}
+
+/// Opens a transaction in each class, the highest outermost, so that the lowest commits first.
+fn nest<T>(
+    classes: &[&OpenClass],
+    held: &[(&OpenClass, &Writing<'_>)],
+    work: &mut dyn FnMut(&[(&OpenClass, &Writing<'_>)]) -> Result<T>,
+) -> Result<T> {
+    let Some((highest, lower)) = classes.split_last() else { return work(held) };
+    highest.store.write(|writing| {
+        let mut all = vec![(*highest, writing)];
+        all.extend_from_slice(held);
+        nest(lower, &all, work)
+    })
+}
+
+/// One identity for each class that an intent waits for.
+fn numbered(intent: RecordId, at: usize) -> RecordId {
+    let mut bytes = intent.to_bytes();
+    if let (Some(last), Ok(at)) = (bytes.last_mut(), u8::try_from(at)) {
+        *last = last.wrapping_add(at);
+    }
+    RecordId::from_bytes(bytes)
+}
+
+/// Puts one record: new, as the next revision of one that is there, or not at all.
+fn put(parts: &mut [Part<'_>], record: &Record, now: Timestamp) -> Result<Stored> {
+    let mut found = None;
+    for (at, part) in parts.iter().enumerate() {
+        if let Some(row) = existing(part.open, &part.writing.reading(), record)? {
+            found = Some((at, row));
+        }
+    }
+    let target = parts.iter().position(|part| part.open.class() == record.class);
+    let target = target.ok_or(ErrorKind::LeaseRequired)?;
+    let updated = |parts: &[Part<'_>]| parts.get(target).map(|part| part.open.next_updated());
+    let Some((holder, row)) = found else {
+        if record.stored.is_some() {
+            return Err(ErrorKind::NotFound.into());
+        }
+        let updated = updated(parts).ok_or(ErrorKind::LeaseRequired)?;
+        let stored = StoredAs { id: RecordId::make()?, revision: 1, created: updated, updated };
+        return write(parts, target, record, stored, Outcome::Created);
+    };
+    let (id, revision) = (row.id, intent::revision_of(row.revision));
+    let expired = is_expired(&row, now);
+    let held = open_held(parts, holder, row)?;
+    match decide(record, &held, id, revision, expired)? {
+        Decision::Keep => return Ok(Stored { id, revision, outcome: Outcome::Unchanged }),
+        Decision::Replace => {}
+    }
+    let created = held.stored.map_or(now, |stored| stored.created);
+    if holder != target {
+        move_history(parts, holder, target, held)?;
+    }
+    let updated = updated(parts).ok_or(ErrorKind::LeaseRequired)?;
+    let stored = StoredAs { id, revision: revision + 1, created, updated };
+    write(parts, target, record, stored, Outcome::Updated)
+}
+
+enum Decision {
+    Keep,
+    Replace,
+}
+
+/// What putting `record` does to the one that is there.
+fn decide(
+    record: &Record,
+    held: &Record,
+    id: RecordId,
+    revision: u64,
+    expired: bool,
+) -> Result<Decision> {
+    if let Some(stored) = record.stored {
+        // A record that was read: its own next revision, or nobody's.
+        return match (stored.id == id, stored.revision == revision, expired) {
+            (true, true, false) => Ok(Decision::Replace),
+            (true, _, true) => Err(ErrorKind::NotFound.into()),
+            _ => Err(ErrorKind::Conflict.into()),
+        };
+    }
+    let (Some((offered_id, offered)), Some((held_id, version))) = (&record.client, &held.client)
+    else {
+        return Err(ErrorKind::TamperDetected.into());
+    };
+    if offered_id != held_id {
+        return Err(ErrorKind::TamperDetected.into());
+    }
+    match offered.cmp(version) {
+        std::cmp::Ordering::Less => Ok(Decision::Keep),
+        std::cmp::Ordering::Greater => Ok(Decision::Replace),
+        std::cmp::Ordering::Equal if same_content(record, held) => Ok(Decision::Keep),
+        std::cmp::Ordering::Equal => Err(ErrorKind::Conflict.into()),
+    }
+}
+
+fn same_content(one: &Record, other: &Record) -> bool {
+    one.class == other.class
+        && one.kind == other.kind
+        && one.subject == other.subject
+        && one.effective == other.effective
+        && one.content_type == other.content_type
+        && one.device == other.device
+        && one.app == other.app
+        && one.expires == other.expires
+        && one.body() == other.body()
+}
+
+/// The row that a put meets: the record's own, or the one with the same client identity.
+fn existing(open: &OpenClass, reading: &Reading<'_>, record: &Record) -> Result<Option<Row>> {
+    let by_client = match &record.client {
+        Some((client, _)) => {
+            reading.row_of_client(open.keys.token(TokenSpace::Client, client.expose()))?
+        }
+        None => None,
+    };
+    match record.stored {
+        Some(stored) if by_client.as_ref().is_none_or(|row| row.id == stored.id) => {
+            reading.row(stored.id)
+        }
+        _ => Ok(by_client),
+    }
+}
+
+fn open_held(parts: &[Part<'_>], holder: usize, row: Row) -> Result<Record> {
+    let part = parts.get(holder).ok_or(ErrorKind::NotFound)?;
+    let located = part.open.name(&part.writing.reading(), row)?;
+    part.open.open_row(located)
+}
+
+/// Takes a record that moves to another class out of its own, with its earlier revisions.
+fn move_history(
+    parts: &mut [Part<'_>],
+    holder: usize,
+    target: usize,
+    held: Record,
+) -> Result<()> {
+    let id = held.stored.map(|stored| stored.id).ok_or(ErrorKind::NotFound)?;
+    let mut earlier = Vec::new();
+    if let Some(from) = parts.get(holder)
+        && from.open.keeps_history()
+    {
+        let reading = from.writing.reading();
+        for row in reading.earlier(id)? {
+            earlier.push(from.open.open_earlier(&reading, row)?);
+        }
+        earlier.push(held);
+    }
+    if let Some(from) = parts.get_mut(holder) {
+        from.take(Step::Remove(id))?;
+    }
+    if let Some(to) = parts.get_mut(target) {
+        for record in earlier {
+            to.take(Step::PutEarlier(Box::new(record)))?;
+        }
+    }
+    Ok(())
+}
+
+fn write(
+    parts: &mut [Part<'_>],
+    target: usize,
+    record: &Record,
+    stored: StoredAs,
+    outcome: Outcome,
+) -> Result<Stored> {
+    let part = parts.get_mut(target).ok_or(ErrorKind::LeaseRequired)?;
+    part.put(record, stored)?;
+    Ok(Stored { id: stored.id, revision: stored.revision, outcome })
+}
+
+fn erase(parts: &mut [Part<'_>], id: RecordId) -> Result<()> {
+    for part in parts {
+        if part.writing.reading().row(id)?.is_some() {
+            part.take(Step::Remove(id))?;
+        }
+    }
+    Ok(())
+}

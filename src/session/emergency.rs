@@ -1,0 +1,55 @@
+//! Break-glass: Emergency, read and nothing else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::handle::Session;
+use super::matches::Matches;
+use super::opening::{Opening, Unlocked};
+use crate::error::Result;
+use crate::id::RecordId;
+use crate::records::{Query, Record};
+
+/// What the emergency code opens: the Emergency class, to be read. The keys of the other classes
+/// are not in memory and cannot be derived.
+pub struct EmergencySession(Session);
+
+impl EmergencySession {
+    pub(crate) fn begin(opening: &Arc<Opening>, unlocked: Unlocked) -> Result<Self> {
+        Session::begin(opening, unlocked).map(Self)
+    }
+
+    /// Reads a record of the Emergency class.
+    ///
+    /// # Errors
+    ///
+    /// Those of a [`Session`].
+    pub fn get(&self, id: RecordId) -> Result<Option<Record>> {
+        self.0.get(id)
+    }
+
+    /// Finds records of the Emergency class.
+    pub fn query(&self, query: &Query) -> Matches {
+        self.0.query(query)
+    }
+
+    /// Counts matches in the Emergency class.
+    ///
+    /// # Errors
+    ///
+    /// Those of a [`Session`].
+    pub fn count(&self, query: &Query) -> Result<u64> {
+        self.0.count(query)
+    }
+
+    /// Ends the session.
+    pub fn lock(&self) {
+        self.0.lock();
+    }
+}
+
+impl fmt::Debug for EmergencySession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EmergencySession(..)")
+    }
+}

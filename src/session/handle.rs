@@ -1,0 +1,286 @@
+//! A session: what an app holds while the vault is open.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::commit;
+use super::lease::Lease;
+use super::live::{Inner, OpenClasses, Reach, open_class};
+use super::matches::Matches;
+use super::opening::{Opening, Unlocked};
+use crate::class::Class;
+use crate::error::{ErrorKind, Result};
+use crate::id::{RecordId, SlotId};
+use crate::keys::{Credentials, Factors, WrapPurpose};
+use crate::records::{Batch, Cursor, Query, Record, Stored};
+use crate::time::Timestamp;
+
+/// An unlocked vault: Standard and Emergency are open, their keys in memory.
+///
+/// Clones share one session and may be used from many threads. It ends when it is
+/// [locked](Self::lock) or the last clone is dropped: the keys are wiped, the files closed, and
+/// every clone, iterator and call that comes later fails with
+/// [`ErrorKind::Locked`]. Nothing in it keeps time: idle and absolute limits are the host's until
+/// the session has its own.
+///
+/// # Errors
+///
+/// Beside what each method says, every method that reads or writes can fail with
+/// [`ErrorKind::Locked`], [`ErrorKind::TamperDetected`] where what is stored is not what was
+/// sealed in that place, [`ErrorKind::DatabaseDamaged`], [`ErrorKind::Io`],
+/// [`ErrorKind::StorageFull`], [`ErrorKind::ReadOnly`] and [`ErrorKind::OutOfMemory`].
+#[derive(Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+    reach: Reach,
+    slot: SlotId,
+}
+
+impl Session {
+    /// Opens the databases of the classes whose keys were unwrapped, finishing what waits there.
+    pub(crate) fn begin(opening: &Arc<Opening>, unlocked: Unlocked) -> Result<Self> {
+        let Unlocked { keys, slot } = unlocked;
+        let inner = opening.activate(|| {
+            let mut classes = Vec::new();
+            for keys in keys {
+                classes.push(open_class(opening, keys)?);
+            }
+            classes.sort_by_key(|open| open.class());
+            let open = OpenClasses { classes, lease: None };
+            super::intent::settle(&open)?;
+            Ok(Arc::new(Inner::new(Arc::clone(opening), open)))
+        })?;
+        Ok(Self { inner, reach: Reach::Everyday, slot })
+    }
+
+    /// Puts a record: a new one, or the next revision of one that was read, or nothing where the
+    /// store already has this version of the client's record. Durable when it returns. A record
+    /// whose class was changed since it was read moves there with its earlier revisions, and is
+    /// never in both or in neither.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRecord`], [`ErrorKind::Conflict`] where another revision came first or
+    /// the same client version has other content, [`ErrorKind::NotFound`] where a record that was
+    /// read is gone, [`ErrorKind::LeaseRequired`] for Priority.
+    pub fn put(&self, record: Record) -> Result<Stored> {
+        let stored = self.commit(&Batch::from_iter([record]))?;
+        stored.first().copied().ok_or_else(|| ErrorKind::InvalidRecord.into())
+    }
+
+    /// Makes several changes together: all of them are durable when it returns, or none is made.
+    /// The answers stand for the batch's puts, in order.
+    ///
+    /// # Errors
+    ///
+    /// As for [`put`](Self::put), of the first change that cannot be made. Where a failure of the
+    /// disk cuts a batch over several classes in two, the error is reported, no write is taken
+    /// before it is finished, and it is finished at the latest at the next unlock.
+    pub fn commit(&self, batch: &Batch) -> Result<Vec<Stored>> {
+        commit::commit(&self.inner, self.reach, batch)
+    }
+
+    /// Reads a record; `None` where there is none or it has expired.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session.
+    pub fn get(&self, id: RecordId) -> Result<Option<Record>> {
+        self.inner.with(|open| find(open, self.reach, id))
+    }
+
+    /// Reads several records, in the order asked for.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session.
+    pub fn get_many(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+        self.inner.with(|open| ids.iter().map(|id| find(open, self.reach, *id)).collect())
+    }
+
+    /// Reads the earlier revisions of a record, oldest first. There are none unless the vault was
+    /// made to keep them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session.
+    pub fn history(&self, id: RecordId) -> Result<Vec<Record>> {
+        self.inner.with(|open| {
+            let mut earlier = Vec::new();
+            for class in open.within(self.reach) {
+                class.store.read(|reading| {
+                    for row in reading.earlier(id)? {
+                        earlier.push(class.open_earlier(reading, row)?);
+                    }
+                    Ok(())
+                })?;
+            }
+            Ok(earlier)
+        })
+    }
+
+    /// Erases a record and its earlier revisions: the rows are overwritten and the write-ahead log
+    /// emptied before it returns. Whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session. Where emptying the log fails the record is gone from the store all
+    /// the same, and its traces go at the next opening.
+    ///
+    /// # Security
+    ///
+    /// Copies of the files made earlier still hold the sealed record and the wrapped key.
+    pub fn erase(&self, id: RecordId) -> Result<bool> {
+        let there = self.inner.with(|open| {
+            let mut found = false;
+            for class in open.within(self.reach) {
+                found = found || class.store.read(|reading| reading.row(id))?.is_some();
+            }
+            Ok(found)
+        })?;
+        let mut batch = Batch::new();
+        batch.erase(id);
+        self.commit(&batch)?;
+        Ok(there)
+    }
+
+    /// Erases everything about a subject in every class: the key under which it was sealed, the
+    /// rows, and their traces in the log. Needs a [`Lease`], since Priority is one of the classes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LeaseRequired`] without a lease, and those of the session.
+    ///
+    /// # Security
+    ///
+    /// Copies of the files made earlier, together with factors that open them, still give the
+    /// records.
+    pub fn erase_subject(&self, subject: &str) -> Result<()> {
+        commit::erase_subject(&self.inner, self.reach, subject)
+    }
+
+    /// Erases the records that have expired; how many there were.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session.
+    pub fn erase_expired(&self) -> Result<u64> {
+        commit::erase_expired(&self.inner, self.reach)
+    }
+
+    /// Finds records. Nothing is decrypted but what the iterator is asked for, one at a time.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn show(session: &vitalock::Session) -> vitalock::Result<()> {
+    /// use vitalock::Query;
+    ///
+    /// let query = Query::new().subject("Patient/1").newest_first();
+    /// let mut matches = session.query(&query);
+    /// for record in matches.by_ref().take(50) {
+    ///     let record = record?;
+    ///     println!("{:?}", record.effective_time());
+    /// }
+    /// let next_page = matches.cursor()?;
+    /// # drop(next_page);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn query(&self, query: &Query) -> Matches {
+        Matches::begin(Arc::clone(&self.inner), self.reach, query.clone())
+    }
+
+    /// Goes on where a page ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidCursor`] where the cursor is of another query or vault.
+    pub fn query_after(&self, query: &Query, cursor: &Cursor) -> Result<Matches> {
+        Matches::resume(Arc::clone(&self.inner), self.reach, query.clone(), cursor)
+    }
+
+    /// Counts the matches without opening one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session.
+    pub fn count(&self, query: &Query) -> Result<u64> {
+        self.inner.with(|open| super::matches::count(open, self.reach, query))
+    }
+
+    /// Opens Priority with a fresh release of the share on the slot's second challenge. It is open
+    /// until the lease is dropped or the session ends; through the session itself it stays out of
+    /// reach.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Vault::unlock`](crate::Vault::unlock), [`ErrorKind::LeaseActive`] while another
+    /// lease is open, and [`ErrorKind::NoMatchingSlot`] for a biometric slot that was not given
+    /// Priority.
+    pub fn step_up(&self, credentials: &Credentials<'_>) -> Result<Lease> {
+        self.inner.with(|_| Ok(()))?;
+        let opening = &self.inner.opening;
+        let kind = credentials.slot_kind().filter(|kind| !kind.is_recovery());
+        let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
+        let factors = Factors::of(credentials);
+        let unlocked = opening.unlock(kind, WrapPurpose::Priority, factors)?;
+        self.lease(unlocked, factors)
+    }
+
+    /// Opens Priority with keys that a slot gave.
+    pub(super) fn lease(&self, unlocked: Unlocked, factors: Factors<'_>) -> Result<Lease> {
+        let mut keys = unlocked.keys.into_iter();
+        let priority = keys.find(|keys| keys.class() == Class::Priority);
+        let number = self.inner.begin_lease(priority.ok_or(ErrorKind::NoMatchingSlot)?)?;
+        let reach = Reach::Lease(number);
+        let session = Self { inner: Arc::clone(&self.inner), reach, slot: unlocked.slot };
+        let lease = Lease::over(session, number);
+        lease.with_keys(|opening, keys| {
+            opening.destroy_retired(factors, keys);
+            Ok(())
+        })?;
+        Ok(lease)
+    }
+
+    /// The slot that opened this session, or this lease.
+    pub fn slot(&self) -> SlotId {
+        self.slot
+    }
+
+    /// Ends the session for every clone: keys wiped, files closed. Waits for calls under way;
+    /// calls that start meanwhile fail.
+    pub fn lock(&self) {
+        self.inner.lock();
+    }
+
+    /// Whether the session has ended.
+    pub fn is_locked(&self) -> bool {
+        self.inner.is_locked()
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    pub(super) fn reach(&self) -> Reach {
+        self.reach
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("locked", &self.is_locked()).finish_non_exhaustive()
+    }
+}
+
+fn find(open: &OpenClasses, reach: Reach, id: RecordId) -> Result<Option<Record>> {
+    let now = Timestamp::now();
+    // Standard before Emergency: most records are there.
+    for class in open.within(reach).collect::<Vec<_>>().into_iter().rev() {
+        if let Some(located) = class.locate(id, now)? {
+            return class.open_row(located).map(Some);
+        }
+    }
+    Ok(None)
+}

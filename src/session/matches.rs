@@ -1,0 +1,271 @@
+//! Matches of a query, merged in order over the open classes, opened one at a time.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use super::live::{Inner, OpenClasses, Reach};
+use super::open_class::{Located, OpenClass};
+use crate::class::Class;
+use crate::error::{Error, ErrorKind, Result};
+use crate::keys::TokenSpace;
+use crate::records::{Cursor, Mark, Query, Record};
+use crate::sealing::{self, Context, Table};
+use crate::storage::{Direction, Order, Position, Scan};
+use crate::time::Timestamp;
+
+/// The records that match a query, in its order. Each is decrypted when it is asked for, and each
+/// step checks that the session is still open.
+///
+/// A page of rows is one snapshot; the iterator as a whole is not. A record that stays as it is
+/// while it is read through is met exactly once.
+pub struct Matches {
+    inner: Arc<Inner>,
+    reach: Reach,
+    query: Query,
+    /// Where the last record that was handed out stands.
+    last: Option<Mark>,
+    streams: Vec<Stream>,
+    started: bool,
+    ended: bool,
+}
+
+/// One class's matches: the rows fetched and not yet handed out.
+struct Stream {
+    class: Class,
+    scan: Option<Scan>,
+    rows: VecDeque<(Position, Located)>,
+    exhausted: bool,
+    page: usize,
+    after: Option<Position>,
+}
+
+const FIRST_PAGE: usize = 32;
+const MOST_ROWS: usize = 256;
+
+impl Matches {
+    pub(super) fn begin(inner: Arc<Inner>, reach: Reach, query: Query) -> Self {
+        let streams = Vec::new();
+        Self { inner, reach, query, last: None, streams, started: false, ended: false }
+    }
+
+    pub(super) fn resume(
+        inner: Arc<Inner>,
+        reach: Reach,
+        query: Query,
+        cursor: &Cursor,
+    ) -> Result<Self> {
+        let mark = inner.with(|open| {
+            let (keys, place) = cursor_place(open)?;
+            let fingerprint = query.fingerprint(keys);
+            let place = Context { kind: &fingerprint, ..place };
+            let sealed = cursor.to_sealed().ok_or(ErrorKind::InvalidCursor)?;
+            let opened = sealing::open(keys.cursor(), &place, sealed)
+                .map_err(|_| ErrorKind::InvalidCursor)?;
+            Mark::decode(opened.expose()).ok_or_else(|| ErrorKind::InvalidCursor.into())
+        })?;
+        Ok(Self { last: Some(mark), ..Self::begin(inner, reach, query) })
+    }
+
+    /// Where the matches handed out so far end, to go on from later; `None` before the first.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Locked`].
+    pub fn cursor(&self) -> Result<Option<Cursor>> {
+        let Some(last) = self.last else { return Ok(None) };
+        self.inner.with(|open| {
+            let (keys, place) = cursor_place(open)?;
+            let fingerprint = self.query.fingerprint(keys);
+            let place = Context { kind: &fingerprint, ..place };
+            let sealed = sealing::seal(keys.cursor(), &place, &[&last.encode()])?;
+            Ok(Some(Cursor::from_sealed(&sealed)))
+        })
+    }
+
+    fn advance(&mut self) -> Result<Option<Record>> {
+        let inner = Arc::clone(&self.inner);
+        inner.with(|open| {
+            if !self.started {
+                self.start(open)?;
+            }
+            let (_, direction) = self.query.order();
+            let mut best: Option<(usize, Mark)> = None;
+            for (at, stream) in self.streams.iter_mut().enumerate() {
+                let class = open.within(self.reach).find(|open| open.class() == stream.class);
+                let Some(class) = class else {
+                    return Err(ErrorKind::LeaseRequired.into());
+                };
+                stream.fill(class)?;
+                if let Some((position, _)) = stream.rows.front() {
+                    let mark = Mark { class: stream.class, position: *position };
+                    if best.is_none_or(|(_, best)| comes_before(mark, best, direction)) {
+                        best = Some((at, mark));
+                    }
+                }
+            }
+            let Some((at, mark)) = best else { return Ok(None) };
+            let row = self.streams.get_mut(at).and_then(|stream| stream.rows.pop_front());
+            let (_, located) = row.ok_or(ErrorKind::TamperDetected)?;
+            self.last = Some(mark);
+            let class = open.class(self.reach, mark.class)?;
+            class.open_row(located).map(Some)
+        })
+    }
+
+    fn start(&mut self, open: &OpenClasses) -> Result<()> {
+        for class in wanted(open, self.reach, &self.query) {
+            let (_, direction) = self.query.order();
+            self.streams.push(Stream {
+                class: class.class(),
+                scan: scan(class, &self.query)?,
+                rows: VecDeque::new(),
+                exhausted: false,
+                page: FIRST_PAGE,
+                after: self.last.map(|mark| resume_at(mark, class.class(), direction)),
+            });
+        }
+        self.started = true;
+        Ok(())
+    }
+}
+
+impl Iterator for Matches {
+    type Item = Result<Record, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.advance().transpose();
+        // After an error or the end there is nothing more: a caller that ignores errors stops too.
+        self.ended = !matches!(next, Some(Ok(_)));
+        if self.ended {
+            self.streams.clear();
+        }
+        next
+    }
+}
+
+impl fmt::Debug for Matches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Matches(..)")
+    }
+}
+
+impl Stream {
+    /// Fetches the next page where none is left of the last.
+    fn fill(&mut self, class: &OpenClass) -> Result<()> {
+        let Some(scan) = self.scan.filter(|_| self.rows.is_empty() && !self.exhausted) else {
+            return Ok(());
+        };
+        let located: Vec<Located> = class.store.read(|reading| {
+            let rows = reading.scan(&scan, self.after, self.page)?;
+            rows.into_iter().map(|row| class.name(reading, row)).collect()
+        })?;
+        self.exhausted = located.is_empty();
+        self.page = (self.page * 2).min(MOST_ROWS);
+        self.rows = located
+            .into_iter()
+            .map(|located| (located.position(scan.order), located))
+            .collect();
+        self.after = self.rows.back().map(|(position, _)| *position).or(self.after);
+        Ok(())
+    }
+}
+
+/// How many records match, without opening one.
+pub(super) fn count(open: &OpenClasses, reach: Reach, query: &Query) -> Result<u64> {
+    let mut total = 0;
+    for class in wanted(open, reach, query) {
+        if let Some(scan) = scan(class, query)? {
+            total += class.store.read(|reading| reading.count(&scan))?;
+        }
+    }
+    Ok(total)
+}
+
+fn wanted<'a>(
+    open: &'a OpenClasses,
+    reach: Reach,
+    query: &'a Query,
+) -> impl Iterator<Item = &'a OpenClass> {
+    open.within(reach).filter(|open| query.class.is_none_or(|class| class == open.class()))
+}
+
+/// The query in a class's own numbers; `None` where a name is unknown there, so nothing matches.
+fn scan(class: &OpenClass, query: &Query) -> Result<Option<Scan>> {
+    let names = &class.names;
+    let (order, direction) = query.order();
+    let mut scan = Scan {
+        kind: None,
+        subject: None,
+        content: None,
+        from: query.from.map(Timestamp::to_micros),
+        until: query.until.map(Timestamp::to_micros),
+        updated_after: query.updated_since.map(|since| since.to_micros().saturating_sub(1)),
+        now: Timestamp::now().to_micros(),
+        order,
+        direction,
+    };
+    class.store.read(|reading| {
+        for (text, space, number) in [
+            (&query.kind, TokenSpace::Kind, &mut scan.kind),
+            (&query.content_type, TokenSpace::ContentType, &mut scan.content),
+        ] {
+            if let Some(text) = text {
+                let Some(term) = names.find_term(&class.keys, reading, space, text)? else {
+                    return Ok(None);
+                };
+                *number = Some(term.number);
+            }
+        }
+        if let Some(name) = &query.subject {
+            let Some(subject) = names.find_subject(&class.keys, reading, Some(name))? else {
+                return Ok(None);
+            };
+            scan.subject = Some(subject.number);
+        }
+        Ok(Some(scan))
+    })
+}
+
+/// The order over all classes: the ordering column, then the class, then the place.
+fn comes_before(one: Mark, other: Mark, direction: Direction) -> bool {
+    let rank = |mark: Mark| (mark.position.key, mark.class, mark.position.place);
+    match direction {
+        Direction::Ascending => rank(one) < rank(other),
+        Direction::Descending => rank(one) > rank(other),
+    }
+}
+
+/// Where a class goes on after a mark that may be in another class.
+fn resume_at(mark: Mark, class: Class, direction: Direction) -> Position {
+    let earlier = match direction {
+        Direction::Ascending => class < mark.class,
+        Direction::Descending => class > mark.class,
+    };
+    let place = match (class == mark.class, earlier, direction) {
+        (true, ..) => mark.position.place,
+        // This class's rows with the same key have been handed out already.
+        (_, true, Direction::Ascending) | (_, false, Direction::Descending) => i64::MAX,
+        (_, false, Direction::Ascending) | (_, true, Direction::Descending) => i64::MIN,
+    };
+    Position { key: mark.position.key, place }
+}
+
+fn cursor_place(open: &OpenClasses) -> Result<(&crate::keys::ClassKeys, Context<'static>)> {
+    // The lowest class is open in every session of the vault.
+    let keys = &open.classes.first().ok_or(ErrorKind::Locked)?.keys;
+    Ok((keys, Context::of_class(keys.vault(), keys.class(), Table::Cursor, 0)))
+}
+
+impl Located {
+    fn position(&self, order: Order) -> Position {
+        let key = match order {
+            Order::Start => self.row.index.start,
+            Order::Updated => self.row.index.updated,
+        };
+        Position { key, place: self.row.place }
+    }
+}

@@ -1,0 +1,32 @@
+//! An open vault: the one place where the rooms meet.
+//!
+//! **Does** check that the session is open, encode, seal, store, and the same way back; hold the
+//! keys of the open classes and destroy them.
+//! **Never** lets a call through once locking has begun, or hands out a record whose envelope did
+//! not open in its own place.
+//! **Format** none of its own; intents are in docs/spec/05-schema-and-pragmas.md.
+
+mod commit;
+mod emergency;
+mod handle;
+mod intent;
+mod lease;
+mod live;
+mod matches;
+mod names;
+mod open_class;
+mod opening;
+mod recovery;
+mod slots;
+
+pub use emergency::EmergencySession;
+pub use handle::Session;
+pub use lease::Lease;
+pub use matches::Matches;
+pub use recovery::RecoveryRenewal;
+pub use slots::{SlotInfo, Slots};
+
+pub(crate) use live::create_database;
+pub(crate) use opening::{Opening, Unlocked};
+pub(crate) use recovery::renew_everything;
+pub(crate) use slots::{NewSlot, check_passphrase, recovery_slots};

@@ -1,0 +1,276 @@
+//! One open class: its keys, its database, its names, and the way of a record in and out.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::names::{Names, Subject, Term, as_u64};
+use crate::class::Class;
+use crate::error::{ErrorKind, Result};
+use crate::id::RecordId;
+use crate::keys::{ClassKeys, TokenSpace};
+use crate::records::{self, NO_EFFECTIVE_TIME, Record, StoredAs};
+use crate::sealing::{self, Context, Sealed, Table};
+use crate::storage::{EarlierRow, IndexEntry, Reading, Row, Store, Writing};
+use crate::time::Timestamp;
+
+/// A class whose key is in memory and whose database is open. Dropping it closes and wipes both.
+pub(super) struct OpenClass {
+    pub(super) keys: ClassKeys,
+    pub(super) names: Names,
+    pub(super) store: Store,
+    keeps_history: bool,
+    last_updated: AtomicI64,
+}
+
+/// A row with the names it refers to, ready to be opened.
+pub(super) struct Located {
+    pub(super) row: Row,
+    kind: Arc<Term>,
+    content: Arc<Term>,
+    subject: Arc<Subject>,
+}
+
+const SETTINGS_CODEC: u8 = 1;
+
+impl OpenClass {
+    /// Sets up an empty file as the database of a class.
+    pub(crate) fn create(path: &Path, keys: &ClassKeys, keep_history: bool) -> Result<()> {
+        let place = settings_place(keys);
+        let settings = [SETTINGS_CODEC, keys.class().code(), u8::from(keep_history)];
+        Store::create(path, &sealing::seal(keys.settings(), &place, &[&settings])?)
+    }
+
+    /// Opens the database of a class and checks that it belongs to this vault and class.
+    pub(super) fn open(path: &Path, keys: ClassKeys) -> Result<Self> {
+        let store = Store::open(path)?;
+        let opened = sealing::open(keys.settings(), &settings_place(&keys), store.settings()?)?;
+        let keeps_history = match opened.expose() {
+            [SETTINGS_CODEC, class, history @ (0 | 1)] if *class == keys.class().code() => {
+                *history == 1
+            }
+            [SETTINGS_CODEC, ..] => return Err(ErrorKind::TamperDetected.into()),
+            _ => return Err(ErrorKind::UnsupportedFormat.into()),
+        };
+        let last = store.read(Reading::last_updated)?.unwrap_or(i64::MIN);
+        let last_updated = AtomicI64::new(last);
+        Ok(Self { keys, names: Names::new(), store, keeps_history, last_updated })
+    }
+
+    pub(super) fn class(&self) -> Class {
+        self.keys.class()
+    }
+
+    /// The row with this identity, unless it has expired.
+    pub(super) fn locate(&self, id: RecordId, now: Timestamp) -> Result<Option<Located>> {
+        self.store.read(|reading| {
+            let row = reading.row(id)?.filter(|row| !is_expired(row, now));
+            row.map(|row| self.name(reading, row)).transpose()
+        })
+    }
+
+    /// Adds the names that a row refers to.
+    pub(super) fn name(&self, reading: &Reading<'_>, row: Row) -> Result<Located> {
+        let term = |number, space| self.names.term(&self.keys, reading, number, space);
+        Ok(Located {
+            kind: term(row.index.kind, TokenSpace::Kind)?,
+            content: term(row.index.content, TokenSpace::ContentType)?,
+            subject: self.names.subject(&self.keys, reading, row.index.subject)?,
+            row,
+        })
+    }
+
+    /// Opens a row: the envelope in its own place, then the index columns against what was sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TamperDetected`].
+    pub(super) fn open_row(&self, located: Located) -> Result<Record> {
+        let Located { row, kind, content, subject } = located;
+        let place = self.place(Table::Record, &kind, row.id, row.revision, &subject);
+        let record = records::decode(
+            sealing::open(&subject.key, &place, row.body)?,
+            self.class(),
+            kind.text.clone(),
+            subject.name.clone(),
+            row.id,
+            as_u64(row.revision),
+        )?;
+        let index = IndexEntry { client: None, ..row.index };
+        let stored = record.stored.ok_or(ErrorKind::TamperDetected)?;
+        let same = index == index_entry(&record, stored, &kind, &content, &subject)
+            && row.index.client.is_some() == record.client.is_some()
+            && record.content_type == content.text;
+        if same { Ok(record) } else { Err(ErrorKind::TamperDetected.into()) }
+    }
+
+    /// Opens an earlier revision.
+    pub(super) fn open_earlier(&self, reading: &Reading<'_>, row: EarlierRow) -> Result<Record> {
+        let kind = self.names.term(&self.keys, reading, row.kind, TokenSpace::Kind)?;
+        let subject = self.names.subject(&self.keys, reading, row.subject)?;
+        let place = self.place(Table::EarlierRevision, &kind, row.id, row.revision, &subject);
+        records::decode(
+            sealing::open(&subject.key, &place, row.body)?,
+            self.class(),
+            kind.text.clone(),
+            subject.name.clone(),
+            row.id,
+            as_u64(row.revision),
+        )
+    }
+
+    /// Seals a record and puts it in its row, new or in place of the one that is there.
+    pub(super) fn write_record(
+        &self,
+        writing: &Writing<'_>,
+        record: &Record,
+        stored: StoredAs,
+    ) -> Result<()> {
+        let revision = i64::try_from(stored.revision).map_err(|_| ErrorKind::InvalidRecord)?;
+        let existing = match stored.revision {
+            1 => None,
+            _ => writing.reading().row(stored.id)?,
+        };
+        let (kind, subject) = self.make_names(writing, record)?;
+        let content = self.names.make_term(
+            &self.keys,
+            writing,
+            TokenSpace::ContentType,
+            &record.content_type,
+        )?;
+        let place = self.place(Table::Record, &kind, stored.id, revision, &subject);
+        let body = seal_record(&place, &subject, record, stored)?;
+        let client = record.client.as_ref();
+        let client = client.map(|(id, _)| self.keys.token(TokenSpace::Client, id.expose()));
+        let index =
+            IndexEntry { client, ..index_entry(record, stored, &kind, &content, &subject) };
+        match existing {
+            None => writing.insert(stored.id, revision, &index, &body),
+            Some(row) => {
+                let at = row.place;
+                if self.keeps_history {
+                    self.keep_earlier(writing, row)?;
+                }
+                writing.update(at, revision, &index, &body)
+            }
+        }
+    }
+
+    /// Seals a record among the earlier revisions, where it moved here from another class.
+    pub(super) fn write_earlier(
+        &self,
+        writing: &Writing<'_>,
+        record: &Record,
+        stored: StoredAs,
+    ) -> Result<()> {
+        let revision = i64::try_from(stored.revision).map_err(|_| ErrorKind::InvalidRecord)?;
+        let (kind, subject) = self.make_names(writing, record)?;
+        let id = stored.id;
+        let place = self.place(Table::EarlierRevision, &kind, id, revision, &subject);
+        let body = seal_record(&place, &subject, record, stored)?;
+        let (kind, subject) = (kind.number, subject.number);
+        writing.keep_earlier(&EarlierRow { id, revision, kind, subject, body })
+    }
+
+    pub(super) fn keeps_history(&self) -> bool {
+        self.keeps_history
+    }
+
+    /// The time for the next write: the clock, or just after the last write where the clock is
+    /// behind it, so that "updated since" misses nothing.
+    pub(super) fn next_updated(&self) -> Timestamp {
+        let now = Timestamp::now().to_micros();
+        let next = |last: i64| now.max(last.saturating_add(1));
+        let last = self
+            .last_updated
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |last| Some(next(last)))
+            .unwrap_or_else(|last| last);
+        Timestamp::from_micros(next(last))
+    }
+
+    /// Seals a replaced revision again, for its place among the earlier ones.
+    fn keep_earlier(&self, writing: &Writing<'_>, row: Row) -> Result<()> {
+        let reading = writing.reading();
+        let kind = self.names.term(&self.keys, &reading, row.index.kind, TokenSpace::Kind)?;
+        let subject = self.names.subject(&self.keys, &reading, row.index.subject)?;
+        let (id, revision) = (row.id, row.revision);
+        let from = self.place(Table::Record, &kind, id, revision, &subject);
+        let to = self.place(Table::EarlierRevision, &kind, id, revision, &subject);
+        let opened = sealing::open(&subject.key, &from, row.body)?;
+        let body: Sealed = sealing::seal(&subject.key, &to, &[opened.expose()])?;
+        let (kind, subject) = (kind.number, subject.number);
+        writing.keep_earlier(&EarlierRow { id, revision, kind, subject, body })
+    }
+
+    fn make_names(
+        &self,
+        writing: &Writing<'_>,
+        record: &Record,
+    ) -> Result<(Arc<Term>, Arc<Subject>)> {
+        let keys = &self.keys;
+        let kind = self.names.make_term(keys, writing, TokenSpace::Kind, &record.kind)?;
+        let subject = self.names.make_subject(keys, writing, record.subject.as_ref())?;
+        Ok((kind, subject))
+    }
+
+    fn place<'a>(
+        &self,
+        table: Table,
+        kind: &'a Term,
+        row: RecordId,
+        revision: i64,
+        subject: &Subject,
+    ) -> Context<'a> {
+        Context {
+            vault: self.keys.vault(),
+            class: self.class(),
+            table,
+            kind: kind.text.expose(),
+            row,
+            number: as_u64(revision),
+            key: subject.key_id,
+        }
+    }
+}
+
+fn seal_record(
+    place: &Context<'_>,
+    subject: &Subject,
+    record: &Record,
+    stored: StoredAs,
+) -> Result<Sealed> {
+    let header = records::encode_header(record, stored.created, stored.updated);
+    sealing::seal(&subject.key, place, &[header.expose(), record.body()])
+}
+
+/// The index columns that follow from a record's own fields: all but the client's token.
+fn index_entry(
+    record: &Record,
+    stored: StoredAs,
+    kind: &Term,
+    content: &Term,
+    subject: &Subject,
+) -> IndexEntry {
+    let none = Timestamp::from_micros(NO_EFFECTIVE_TIME);
+    let (start, finish) = record.effective.unwrap_or((none, none));
+    let version = record.client.as_ref().map(|(_, version)| *version);
+    IndexEntry {
+        kind: kind.number,
+        subject: subject.number,
+        content: content.number,
+        start: start.to_micros(),
+        finish: finish.to_micros(),
+        updated: stored.updated.to_micros(),
+        expires: record.expires.map(Timestamp::to_micros),
+        client: None,
+        client_version: version.map(|version| i64::try_from(version).unwrap_or(i64::MAX)),
+    }
+}
+
+pub(super) fn is_expired(row: &Row, now: Timestamp) -> bool {
+    row.index.expires.is_some_and(|expires| expires <= now.to_micros())
+}
+
+fn settings_place(keys: &ClassKeys) -> Context<'static> {
+    Context::of_class(keys.vault(), keys.class(), Table::Settings, 1)
+}

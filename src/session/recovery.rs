@@ -1,0 +1,109 @@
+//! A new recovery code, which counts once the owner has typed it back.
+
+use std::fmt;
+
+use super::lease::Lease;
+use super::opening::Opening;
+use super::slots::{Draft, NewSlot, check_passphrase, recovery_slots, strongest};
+use crate::error::{ErrorKind, Result};
+use crate::id::SlotId;
+use crate::keys::{ClassKeys, Credentials, Factors, RecoveryCode, Slot, SlotKind};
+
+/// A recovery code that was made and not yet confirmed: the old one still holds.
+pub struct RecoveryRenewal<'a> {
+    lease: &'a Lease,
+    credentials: Credentials<'a>,
+    code: RecoveryCode,
+}
+
+impl<'a> RecoveryRenewal<'a> {
+    pub(super) fn begin(lease: &'a Lease, credentials: Credentials<'a>) -> Result<Self> {
+        let kind = credentials.slot_kind().filter(|kind| kind.is_everyday());
+        check_passphrase(kind.ok_or(ErrorKind::NoMatchingSlot)?, credentials.words())?;
+        lease.with_keys(|_, _| Ok(()))?;
+        Ok(Self { lease, credentials, code: RecoveryCode::make()? })
+    }
+
+    /// The code to be shown and written down.
+    pub fn code(&self) -> &RecoveryCode {
+        &self.code
+    }
+
+    /// Puts the new code in the place of the old one, in one header.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::RecoveryCodeMistyped`], [`ErrorKind::RecoveryNotConfirmed`], and those of the
+    /// share and the files. The old code then still holds.
+    pub fn confirm(&self, typed: &[u8]) -> Result<()> {
+        if !RecoveryCode::parse(typed)?.matches(&self.code) {
+            return Err(ErrorKind::RecoveryNotConfirmed.into());
+        }
+        self.lease.with_keys(|opening, keys| {
+            let old = |slot: &Slot| slot.kind.is_recovery();
+            renew(opening, keys, &self.credentials, &self.code, old, None).map(|_| ())
+        })
+    }
+}
+
+/// After a recovery: new everyday factors and a new code, and none of the old slots but those for
+/// emergencies.
+///
+/// # Errors
+///
+/// Those of the share and the files; the header is then the old one.
+pub(crate) fn renew_everything<'k>(
+    opening: &Opening,
+    keys: impl Iterator<Item = &'k ClassKeys>,
+    new: &Credentials<'_>,
+    code: &RecoveryCode,
+) -> Result<SlotId> {
+    let mut found: Vec<&ClassKeys> = keys.collect();
+    found.sort_by_key(|keys| keys.class());
+    let keys = <[&ClassKeys; 3]>::try_from(found).map_err(|_| ErrorKind::NoMatchingSlot)?;
+    let kind = new.slot_kind().ok_or(ErrorKind::NoMatchingSlot)?;
+    let old = |slot: &Slot| slot.kind != SlotKind::Emergency;
+    let slot = renew(opening, keys, new, code, old, Some(kind))?;
+    slot.ok_or_else(|| ErrorKind::NoMatchingSlot.into())
+}
+
+/// Writes a header with new recovery slots, and a new everyday slot where one is wanted, in the
+/// place of the slots that `old` picks.
+fn renew(
+    opening: &Opening,
+    keys: [&ClassKeys; 3],
+    credentials: &Credentials<'_>,
+    code: &RecoveryCode,
+    old: impl Fn(&Slot) -> bool,
+    everyday: Option<SlotKind>,
+) -> Result<Option<SlotId>> {
+    let header = opening.newest().header.clone();
+    let factors = Factors::of(credentials);
+    let cost = strongest(&header);
+    let alone = header.slots_of(SlotKind::RecoveryCode).next().is_some();
+    let mut new = Vec::new();
+    let made = (|| {
+        if let Some(kind) = everyday {
+            new.push(NewSlot { kind, factors, cost }.make(header.vault, keys, false)?);
+        }
+        let code = code.key(header.vault);
+        new.extend(recovery_slots(header.vault, keys, factors, &code, cost, alone)?);
+        let mut draft = Draft::of(&header);
+        draft.slots.extend(new.iter().cloned());
+        for slot in header.slots.iter().filter(|slot| old(slot)) {
+            draft.take_out(slot.id)?;
+        }
+        draft.write(opening, &header, keys, factors)
+    })();
+    if let Err(error) = made {
+        new.iter().for_each(|slot| slot.destroy_shares(factors));
+        return Err(error);
+    }
+    Ok(new.first().filter(|_| everyday.is_some()).map(|slot| slot.id))
+}
+
+impl fmt::Debug for RecoveryRenewal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecoveryRenewal(..)")
+    }
+}

@@ -1,0 +1,15 @@
+//! The façade: a vault from outside.
+//!
+//! **Does** make, open, unlock and recover vaults, and say what may be known of a locked one.
+//! **Never** reads or writes a record: a locked vault has no method for it.
+//! **Format** the order in which a vault is made is in docs/spec/04-files.md.
+
+mod handle;
+mod options;
+mod recovery;
+mod setup;
+
+pub use handle::Vault;
+pub use options::Options;
+pub use recovery::Recovery;
+pub use setup::Setup;

@@ -1,0 +1,44 @@
+//! What is decided once, when a vault is made.
+
+use crate::keys::Kdf;
+
+/// How a vault is made. Every default is the safe one.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub(super) kdf: Kdf,
+    pub(super) keep_history: bool,
+    pub(super) code_alone: bool,
+}
+
+impl Options {
+    /// Calibrated Argon2id, no earlier revisions, no recovery by the code alone.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Chooses the cost of stretching passphrases.
+    #[must_use]
+    pub fn kdf(mut self, kdf: Kdf) -> Self {
+        self.kdf = kdf;
+        self
+    }
+
+    /// Keeps every revision that a later one replaces, until the record or its subject is erased.
+    #[must_use]
+    pub fn keep_history(mut self, keep: bool) -> Self {
+        self.keep_history = keep;
+        self
+    }
+
+    /// Adds a recovery slot that takes the written code and nothing else.
+    ///
+    /// # Security
+    ///
+    /// Whoever finds the code and a copy of the files then has everything. Without it recovery
+    /// takes the code AND the share, or the code AND the passphrase.
+    #[must_use]
+    pub fn dangerous_recover_by_code_alone(mut self, allow: bool) -> Self {
+        self.code_alone = allow;
+        self
+    }
+}

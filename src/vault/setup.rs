@@ -1,0 +1,135 @@
+//! Making a vault: nothing counts before the recovery code was typed back.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::handle::Vault;
+use super::options::Options;
+use crate::class::Class;
+use crate::error::{ErrorKind, Result};
+use crate::fs::{FileName, VaultDir};
+use crate::id::VaultId;
+use crate::keys::{ClassKeys, Credentials, Factors, Header, KdfParameters, RecoveryCode, Slot};
+use crate::session::{NewSlot, Opening, check_passphrase, create_database, recovery_slots};
+
+/// A vault about to be made. Show [`recovery_code`](Self::recovery_code), have it typed back, and
+/// call [`confirm_recovery`](Self::confirm_recovery); until then nothing is on disk and no platform
+/// key exists.
+pub struct Setup<'a> {
+    path: PathBuf,
+    options: Options,
+    credentials: Credentials<'a>,
+    cost: KdfParameters,
+    code: RecoveryCode,
+}
+
+impl<'a> Setup<'a> {
+    pub(super) fn begin(
+        path: &Path,
+        options: Options,
+        credentials: Credentials<'a>,
+    ) -> Result<Self> {
+        let kind = credentials.slot_kind().filter(|kind| kind.is_everyday());
+        check_passphrase(kind.ok_or(ErrorKind::NoMatchingSlot)?, credentials.words())?;
+        match VaultDir::open(path) {
+            Err(error) if error.kind() == ErrorKind::VaultNotFound => {}
+            Err(error) => return Err(error),
+            // There already: whether it may be used is decided when the vault is made, but what
+            // cannot be is refused before a person writes a code down.
+            Ok(_) => drop(VaultDir::create(path)?),
+        }
+        let cost = options.kdf.choose()?;
+        let code = RecoveryCode::make()?;
+        Ok(Self { path: path.to_owned(), options, credentials, cost, code })
+    }
+
+    /// The code that brings the owner back when a factor is lost. Show it once.
+    pub fn recovery_code(&self) -> &RecoveryCode {
+        &self.code
+    }
+
+    /// Makes the vault, once the owner has shown that the code was written down.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::RecoveryCodeMistyped`] and [`ErrorKind::RecoveryNotConfirmed`], after which it
+    /// may be tried again; those of the share, of the place ([`ErrorKind::VaultExists`],
+    /// [`ErrorKind::PathLooseMode`] and its kin) and of the files.
+    pub fn confirm_recovery(&self, typed: &[u8]) -> Result<Vault> {
+        if !RecoveryCode::parse(typed)?.matches(&self.code) {
+            return Err(ErrorKind::RecoveryNotConfirmed.into());
+        }
+        self.make(true)
+    }
+
+    /// Makes the vault without a way back.
+    ///
+    /// # Errors
+    ///
+    /// As for [`confirm_recovery`](Self::confirm_recovery).
+    ///
+    /// # Security
+    ///
+    /// A forgotten passphrase, a lost phone or a changed fingerprint then loses every record.
+    pub fn dangerous_without_recovery(&self) -> Result<Vault> {
+        self.make(false)
+    }
+
+    fn make(&self, recoverable: bool) -> Result<Vault> {
+        let dir = VaultDir::create(&self.path)?;
+        let lock = dir.lock()?;
+        dir.begin_setup(&lock)?;
+        let vault = VaultId::make()?;
+        let make = |class| ClassKeys::make(vault, class);
+        let keys = [make(Class::Emergency)?, make(Class::Standard)?, make(Class::Priority)?];
+        for keys in &keys {
+            create_database(&dir, keys, self.options.keep_history)?;
+        }
+        let [emergency, standard, priority] = &keys;
+        let keys = [emergency, standard, priority];
+        let slots = self.make_slots(vault, keys, recoverable)?;
+        let header = Header { vault, generation: 1, slots, retired: Vec::new() };
+        let text = header.to_text(keys);
+        let written = dir
+            .replace(FileName::HeaderTwin, text.as_bytes())
+            .and_then(|()| dir.replace(FileName::Header, text.as_bytes()))
+            .and_then(|()| dir.finish_setup());
+        if let Err(error) = written {
+            for slot in &header.slots {
+                slot.destroy_shares(Factors::of(&self.credentials));
+            }
+            return Err(error);
+        }
+        Ok(Vault::over(Arc::new(Opening::made(dir, lock, &text)?)))
+    }
+
+    fn make_slots(
+        &self,
+        vault: VaultId,
+        keys: [&ClassKeys; 3],
+        recoverable: bool,
+    ) -> Result<Vec<Slot>> {
+        let kind = self.credentials.slot_kind().ok_or(ErrorKind::NoMatchingSlot)?;
+        let factors = Factors::of(&self.credentials);
+        let everyday = NewSlot { kind, factors, cost: self.cost }.make(vault, keys, false)?;
+        let mut slots = vec![everyday];
+        if recoverable {
+            let (code, alone) = (self.code.key(vault), self.options.code_alone);
+            match recovery_slots(vault, keys, factors, &code, self.cost, alone) {
+                Ok(more) => slots.extend(more),
+                Err(error) => {
+                    slots.iter().for_each(|slot| slot.destroy_shares(factors));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(slots)
+    }
+}
+
+impl fmt::Debug for Setup<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Setup(..)")
+    }
+}
