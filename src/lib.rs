@@ -1,6 +1,7 @@
 //! Vitalock: an embeddable, encrypted, on-device store for health data.
 
 mod error;
+pub mod fhir;
 mod id;
 mod memory;
 mod random;

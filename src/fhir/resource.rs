@@ -1,0 +1,364 @@
+//! One resource: what it is, whom it is about, when it applies.
+//!
+//! **Does** read the few members that say so, and lend the resource's bytes as they stand.
+//! **Never** refuses a resource over a reference or a date, or shows its content in `Debug`.
+//! **Format** FHIR R4 JSON.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::Error as _;
+
+use super::date::{self, Interval};
+use super::limits::Limits;
+use super::object::{Members, Step, Trail, text};
+use crate::error::ErrorKind;
+use crate::time::Timestamp;
+
+/// A FHIR resource, borrowed from the document it came in.
+///
+/// # Examples
+///
+/// ```
+/// use vitalock::fhir::Reader;
+///
+/// let json = br#"{"resourceType": "Observation", "id": "hr-1", "status": "final",
+///     "subject": {"reference": "Patient/p1/_history/2"},
+///     "effectiveDateTime": "2026-03-01T07:30:00+01:00",
+///     "valueQuantity": {"value": 61.00, "unit": "/min"}}"#;
+/// let observation = Reader::new().resource(json)?;
+/// assert_eq!(observation.kind(), "Observation");
+/// assert_eq!(observation.id(), Some("hr-1"));
+/// assert_eq!(observation.subject(), Some("Patient/p1"));
+/// let (start, end) = observation.effective().expect("it has a date");
+/// assert_eq!((start.to_micros(), start), (1_772_346_600_000_000, end));
+/// assert_eq!(observation.json(), json);
+/// # Ok::<(), vitalock::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Resource<'a> {
+    kind: Cow<'a, str>,
+    id: Option<Cow<'a, str>>,
+    pub(super) subject: Option<Cow<'a, str>>,
+    effective: Option<Interval>,
+    version: Option<u64>,
+    json: &'a str,
+}
+
+impl<'a> Resource<'a> {
+    /// The resource's type, such as `Observation`: a capital letter and up to 63 more letters.
+    /// Whether R4 has such a type is not checked.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The resource's logical id; `None` if it has none or one that FHIR does not allow.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Whom or what the resource is about.
+    ///
+    /// - For a Patient, `Patient/<id>` of its own.
+    /// - For other types the one reference that puts it in a patient's compartment: `subject` or
+    ///   `patient`, or what stands in for them, such as a Coverage's `beneficiary`.
+    /// - A relative reference to a Patient, Group, Device or Location, without the version it may
+    ///   name. Any other relative reference, one to a contained resource, a search and a list of
+    ///   references give `None`.
+    /// - An absolute reference (a URL or `urn:uuid:`) as it stands, without its version; from a
+    ///   Bundle, if it is the `fullUrl` of exactly one resource there, that resource's type and id.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// When what the resource tells was so: the start, and the end that no longer belongs to it.
+    /// For an instant both are the same.
+    ///
+    /// It is the first usable one of the resource's dates, those about the event (`effective[x]`,
+    /// `onset[x]`, `performed[x]`, `occurrence[x]`, `period`, ...) before those about the paperwork
+    /// (`authoredOn`, `date`, `recordedDate`, `issued`, ...). A partial date covers its year, month
+    /// or day; without a zone it is read as UTC. A Period without a start or an end reaches to
+    /// year 1 or to the end of year 9999. A date that cannot be used never costs the resource: if
+    /// none can, this is `None`. A birth date is not an effective time.
+    pub fn effective(&self) -> Option<(Timestamp, Timestamp)> {
+        self.effective
+    }
+
+    /// A number that grows with each version on the server it came from: `meta.versionId` if that
+    /// is a decimal number, else `meta.lastUpdated` in microseconds since 1970.
+    pub fn version(&self) -> Option<u64> {
+        self.version
+    }
+
+    /// The resource exactly as it stood in the document, from its opening to its closing brace.
+    pub fn json(&self) -> &'a [u8] {
+        self.json.as_bytes()
+    }
+
+    /// Reads the resource that `json` consists of.
+    pub(super) fn read(json: &'a str, limits: Limits, trail: &mut Trail) -> Parsed<Self> {
+        let json = json.trim_matches([' ', '\t', '\n', '\r']);
+        if json.len() > limits.resource_bytes {
+            return Err(trail.beyond(ErrorKind::FhirTooLarge));
+        }
+        let members = Members::read(json, MEMBERS, trail)?;
+        let kind = members.text("resourceType").filter(|kind| is_kind(kind));
+        let kind = trail.down(Step::Field("resourceType"), |_| {
+            kind.ok_or_else(|| serde_json::Error::custom("not a resource"))
+        })?;
+        let id = members.text("id").filter(|id| is_id(id));
+        let subject = match (&*kind, &id) {
+            ("Patient", Some(id)) => Some(Cow::Owned(format!("Patient/{id}"))),
+            ("Patient", None) => None,
+            _ => referred_to(&kind, &members, trail)?,
+        };
+        Ok(Self {
+            effective: effective(&kind, &members, trail)?,
+            version: version(&members, trail)?,
+            kind,
+            id,
+            subject,
+            json,
+        })
+    }
+
+    /// What others refer to this resource by; `None` if it has no id or cannot be a subject.
+    pub(super) fn as_subject(&self) -> Option<Cow<'a, str>> {
+        let id = self.id.as_ref()?;
+        is_subject_kind(&self.kind).then(|| Cow::Owned(format!("{}/{id}", self.kind)))
+    }
+}
+
+impl fmt::Debug for Resource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Resource(..)")
+    }
+}
+
+/// What a resource can be about, besides an absolute reference.
+pub(super) fn is_subject_kind(kind: &str) -> bool {
+    matches!(kind, "Device" | "Group" | "Location" | "Patient")
+}
+
+/// Whether this is a URI with a scheme, and nothing that a URI cannot hold.
+pub(super) fn is_absolute(reference: &str) -> bool {
+    let Some((scheme, rest)) = reference.split_once(':') else {
+        return false;
+    };
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        && !rest.is_empty()
+        && !rest.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+/// The one reference that puts a resource of this type in a patient's compartment.
+fn referred_to<'a>(
+    kind: &str,
+    members: &Head<'a>,
+    trail: &mut Trail,
+) -> Parsed<Option<Cow<'a, str>>> {
+    let names: &[&'static str] = match kind {
+        "AppointmentResponse" => &["actor"],
+        "Coverage" => &["beneficiary"],
+        "EnrollmentRequest" => &["candidate"],
+        "ResearchSubject" => &["individual"],
+        "SupplyRequest" => &["deliverTo"],
+        "Task" => &["for"],
+        _ => &["subject", "patient"],
+    };
+    for name in names {
+        let Some(value) = members.value(name).filter(|value| value.starts_with('{')) else {
+            continue;
+        };
+        let reference = trail.down(Step::Field(name), |trail| {
+            Members::read(value, &["reference"], trail)
+        })?;
+        if let Some(reference) = reference.text("reference") {
+            return Ok(standing(reference));
+        }
+    }
+    Ok(None)
+}
+
+/// The reference without its version, if it is one that a subject can have.
+fn standing(reference: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    let reference = match reference {
+        Cow::Borrowed(whole) => Cow::Borrowed(without_version(whole)),
+        Cow::Owned(whole) => Cow::Owned(without_version(&whole).to_owned()),
+    };
+    let stands = is_absolute(&reference)
+        || reference
+            .split_once('/')
+            .is_some_and(|(kind, id)| is_subject_kind(kind) && is_id(id));
+    stands.then_some(reference)
+}
+
+fn without_version(reference: &str) -> &str {
+    reference
+        .split_once("/_history/")
+        .map_or(reference, |(thing, _)| thing)
+}
+
+fn effective(kind: &str, members: &Head<'_>, trail: &mut Trail) -> Parsed<Option<Interval>> {
+    let first = match kind {
+        "Patient" => return Ok(None),
+        // Its `period` is how long the event took; it belongs where it was noted.
+        "AuditEvent" => "recorded",
+        _ => FIRST_DATE,
+    };
+    for (name, value) in members.iter().skip_while(|(name, _)| *name != first) {
+        let Some(value) = value else { continue };
+        let interval = match name {
+            "start" => text(value)
+                .and_then(|start| date::period(Some(&start), members.text("end").as_deref())),
+            _ => trail.down(Step::Field(name), |trail| covered(name, value, trail))?,
+        };
+        if interval.is_some() {
+            return Ok(interval);
+        }
+    }
+    Ok(None)
+}
+
+/// What a date, a Period, the first event of a Timing or a Specimen's collection covers.
+fn covered(name: &str, value: &str, trail: &mut Trail) -> Parsed<Option<Interval>> {
+    if !value.starts_with('{') {
+        return Ok(text(value).and_then(|date| date::interval(&date)));
+    }
+    if name == "collection" {
+        let collection = Members::read(value, COLLECTION, trail)?;
+        if let Some(date) = collection.text("collectedDateTime") {
+            return Ok(date::interval(&date));
+        }
+        return match collection.value("collectedPeriod") {
+            Some(period) => trail.down(Step::Field("collectedPeriod"), |trail| {
+                covered("collectedPeriod", period, trail)
+            }),
+            None => Ok(None),
+        };
+    }
+    let members = Members::read(value, &["start", "end", "event"], trail)?;
+    if let Some(events) = members.value("event") {
+        return Ok(first_text(events).and_then(date::interval));
+    }
+    let (start, end) = (members.text("start"), members.text("end"));
+    Ok(date::period(start.as_deref(), end.as_deref()))
+}
+
+/// The first of a list of strings, if it has no escapes: a date has none.
+fn first_text(list: &str) -> Option<&str> {
+    let first = list.strip_prefix('[')?.trim_start().strip_prefix('"')?;
+    Some(first.split_once('"')?.0)
+}
+
+fn version(members: &Head<'_>, trail: &mut Trail) -> Parsed<Option<u64>> {
+    let Some(meta) = members.value("meta").filter(|meta| meta.starts_with('{')) else {
+        return Ok(None);
+    };
+    let meta = trail.down(Step::Field("meta"), |trail| {
+        Members::read(meta, &["versionId", "lastUpdated"], trail)
+    })?;
+    let counted = meta
+        .text("versionId")
+        .filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|id| id.parse().ok());
+    let dated = || {
+        let (updated, _) = date::interval(&meta.text("lastUpdated")?)?;
+        u64::try_from(updated.to_micros()).ok()
+    };
+    Ok(counted.or_else(dated))
+}
+
+fn is_kind(kind: &str) -> bool {
+    kind.len() <= 64
+        && kind.starts_with(|first: char| first.is_ascii_uppercase())
+        && kind.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+fn is_id(id: &str) -> bool {
+    (1..=64).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+}
+
+/// The members of a resource that are read.
+type Head<'a> = Members<'a, { MEMBERS.len() }>;
+
+/// What reading a part of a resource gives; the trail tells which part.
+type Parsed<T> = Result<T, serde_json::Error>;
+
+/// The first name in [`MEMBERS`] that is a date.
+const FIRST_DATE: &str = "effectiveDateTime";
+
+/// What is read of a resource. From [`FIRST_DATE`] on, the dates of all types in the order in
+/// which they are tried: the event itself, then when it was ordered, written or sent. No R4 type
+/// has two of them that this order would put the wrong way round, but for those `effective` names.
+const MEMBERS: &[&str; 62] = &[
+    "resourceType",
+    "id",
+    "meta",
+    "subject",
+    "patient",
+    "actor",
+    "beneficiary",
+    "candidate",
+    "deliverTo",
+    "for",
+    "individual",
+    "end",
+    "effectiveDateTime",
+    "effectivePeriod",
+    "effectiveInstant",
+    "effectiveTiming",
+    "onsetDateTime",
+    "onsetPeriod",
+    "performedDateTime",
+    "performedPeriod",
+    "occurrenceDateTime",
+    "occurrencePeriod",
+    "occurrenceTiming",
+    "occurredDateTime",
+    "occurredPeriod",
+    "collection",
+    "started",
+    "executionPeriod",
+    "servicedDate",
+    "servicedPeriod",
+    "billablePeriod",
+    "servicePeriod",
+    "planningHorizon",
+    "timingDateTime",
+    "timingPeriod",
+    "timingTiming",
+    "startDate",
+    "start",
+    "period",
+    "identifiedDateTime",
+    "identifiedPeriod",
+    "whenHandedOver",
+    "whenPrepared",
+    "createdDateTime",
+    "createdPeriod",
+    "authoredOn",
+    "authored",
+    "dateWritten",
+    "dateTime",
+    "sent",
+    "received",
+    "receivedTime",
+    "date",
+    "recordedDate",
+    "dateAsserted",
+    "recorded",
+    "recordedOn",
+    "issued",
+    "created",
+    "enteredDate",
+    "timestamp",
+    "lastModified",
+];
+
+const COLLECTION: &[&str; 2] = &["collectedDateTime", "collectedPeriod"];
