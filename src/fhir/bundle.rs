@@ -181,3 +181,92 @@ fn is_same(one: &Resource<'_>, other: &Resource<'_>) -> bool {
     std::ptr::eq(one, other)
         || (one.id().is_some() && one.id() == other.id() && one.kind() == other.kind())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subjects(entries: &str) -> Vec<Option<String>> {
+        let json = format!(r#"{{"entry":[{entries}],"resourceType":"Bundle"}}"#);
+        let resources = read(&json, Limits::default(), &mut Trail::default());
+        let resources = resources.expect("a Bundle");
+        let subjects = resources.iter().map(Resource::subject);
+        subjects.map(|subject| subject.map(str::to_owned)).collect()
+    }
+
+    fn about(reference: &str) -> String {
+        format!(
+            r#"{{"resource":{{"resourceType":"Basic","subject":{{"reference":"{reference}"}}}}}}"#
+        )
+    }
+
+    fn named(full_url: &str, kind: &str, id: &str) -> String {
+        let resource = format!(r#"{{"resourceType":"{kind}"{id}}}"#);
+        format!(r#"{{"fullUrl":"{full_url}","resource":{resource}}}"#)
+    }
+
+    #[test]
+    fn a_full_url_leads_to_the_entry_wherever_it_stands() {
+        let patient = named("urn:uuid:1", "Patient", r#","id":"p""#);
+        let entries = [about("urn:uuid:1"), patient, about("urn:uuid:1/_history/3")];
+        let patient = Some("Patient/p".to_owned());
+        assert_eq!(subjects(&entries.join(",")), vec![patient; 3]);
+    }
+
+    #[test]
+    fn a_name_from_elsewhere_stays_as_it_is() {
+        let patient = named("http://a.org/Patient/p", "Patient", r#","id":"p""#);
+        let entries = [patient, about("http://b.org/Patient/p")].join(",");
+        let elsewhere = Some("http://b.org/Patient/p");
+        assert_eq!(
+            subjects(&entries).last().expect("two").as_deref(),
+            elsewhere
+        );
+    }
+
+    #[test]
+    fn a_name_that_two_patients_share_leads_to_neither() {
+        let two = [
+            named("urn:uuid:1", "Patient", r#","id":"a""#),
+            named("urn:uuid:1", "Patient", r#","id":"b""#),
+            about("urn:uuid:1"),
+        ];
+        let found = subjects(&two.join(","));
+        assert_eq!(found.last().expect("three").as_deref(), Some("urn:uuid:1"));
+        let nameless = [
+            named("urn:uuid:1", "Patient", ""),
+            named("urn:uuid:1", "Patient", ""),
+        ];
+        assert_eq!(subjects(&nameless.join(",")), [None, None]);
+    }
+
+    #[test]
+    fn two_versions_of_a_patient_share_a_name() {
+        let patient = named("urn:uuid:1", "Patient", r#","id":"a""#);
+        let entries = [patient.clone(), patient, about("urn:uuid:1")].join(",");
+        assert_eq!(subjects(&entries), vec![Some("Patient/a".to_owned()); 3]);
+    }
+
+    #[test]
+    fn a_patient_without_an_id_goes_by_its_full_url() {
+        let entries = [named("urn:uuid:1", "Patient", ""), about("urn:uuid:1")].join(",");
+        assert_eq!(subjects(&entries), vec![Some("urn:uuid:1".to_owned()); 2]);
+    }
+
+    #[test]
+    fn what_cannot_be_a_subject_is_none() {
+        let organization = named("urn:uuid:1", "Organization", r#","id":"o""#);
+        let entries = [organization, about("urn:uuid:1")].join(",");
+        assert_eq!(subjects(&entries), [None, None]);
+    }
+
+    #[test]
+    fn an_entry_that_only_asks_or_answers_is_passed_over() {
+        let entries = [
+            r#"{"request":{"method":"DELETE","url":"Basic/1"}}"#.to_owned(),
+            r#"{"response":{"status":"204"}}"#.to_owned(),
+            about("Patient/p"),
+        ];
+        assert_eq!(subjects(&entries.join(",")).len(), 1);
+    }
+}

@@ -362,3 +362,169 @@ const MEMBERS: &[&str; 62] = &[
 ];
 
 const COLLECTION: &[&str; 2] = &["collectedDateTime", "collectedPeriod"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Resource<'_> {
+        let read = Resource::read(json, Limits::default(), &mut Trail::default());
+        read.expect("a resource")
+    }
+
+    fn subject_of(kind: &str, member: &str, reference: &str) -> Option<String> {
+        let json =
+            format!(r#"{{"resourceType":"{kind}","{member}":{{"reference":"{reference}"}}}}"#);
+        read(&json).subject().map(str::to_owned)
+    }
+
+    fn date_of(kind: &str, members: &str) -> Option<Interval> {
+        let json = format!(r#"{{"resourceType":"{kind}",{members}}}"#);
+        read(&json).effective()
+    }
+
+    #[test]
+    fn each_type_names_its_subject_in_its_own_way() {
+        for (kind, member) in [
+            ("Observation", "subject"),
+            ("Immunization", "patient"),
+            ("Coverage", "beneficiary"),
+            ("ResearchSubject", "individual"),
+            ("Task", "for"),
+            ("EnrollmentRequest", "candidate"),
+            ("AppointmentResponse", "actor"),
+            ("SupplyRequest", "deliverTo"),
+        ] {
+            let subject = subject_of(kind, member, "Patient/1");
+            assert_eq!(subject.as_deref(), Some("Patient/1"), "{kind}");
+        }
+        assert_eq!(subject_of("Observation", "individual", "Patient/1"), None);
+        assert_eq!(subject_of("Coverage", "subject", "Patient/1"), None);
+    }
+
+    #[test]
+    fn a_reference_stands_if_a_subject_can_have_it() {
+        for (reference, subject) in [
+            ("Patient/a-1.b", Some("Patient/a-1.b")),
+            ("Patient/1/_history/2", Some("Patient/1")),
+            (r"Patient\/1", Some("Patient/1")),
+            (r"Patient\/1/_history/2", Some("Patient/1")),
+            ("Group/g", Some("Group/g")),
+            ("urn:uuid:1", Some("urn:uuid:1")),
+            ("http://x.org/Patient/1", Some("http://x.org/Patient/1")),
+            (
+                "https://x.org/Patient/1/_history/9",
+                Some("https://x.org/Patient/1"),
+            ),
+            ("#contained", None),
+            ("Practitioner/1", None),
+            ("Patient", None),
+            ("Patient/", None),
+            ("Patient/a_b", None),
+            ("Patient/1/2", None),
+            ("Patient?identifier=1", None),
+            ("urn:uuid:a b", None),
+            ("urn:", None),
+            (":a", None),
+            ("", None),
+        ] {
+            let found = subject_of("Observation", "subject", reference);
+            assert_eq!(found.as_deref(), subject, "{reference}");
+        }
+        let long = format!("urn:x:{}", "x".repeat(5000));
+        assert_eq!(subject_of("Observation", "subject", &long), None);
+    }
+
+    #[test]
+    fn a_patient_is_about_itself_and_has_no_effective_time() {
+        let json = r#"{"resourceType":"Patient","id":"p","birthDate":"1970","date":"2020"}"#;
+        let patient = read(json);
+        assert_eq!(patient.subject(), Some("Patient/p"));
+        assert_eq!(patient.effective(), None);
+        assert_eq!(
+            read(r#"{"resourceType":"Patient","id":"p_1"}"#).subject(),
+            None
+        );
+    }
+
+    #[test]
+    fn the_event_goes_before_the_paperwork() {
+        let event = date::interval("2020-01-02");
+        let time = r#""2020-01-02""#;
+        let period = r#"{"start":"2020-01-02","end":"2020-01-02"}"#;
+        for (kind, member, value) in [
+            ("Observation", "effectiveDateTime", time),
+            ("Observation", "effectivePeriod", period),
+            (
+                "Observation",
+                "effectiveTiming",
+                r#"{"event": [ "2020-01-02", "2021"]}"#,
+            ),
+            ("Condition", "onsetPeriod", period),
+            ("Procedure", "performedDateTime", time),
+            ("Immunization", "occurrenceDateTime", time),
+            ("Claim", "billablePeriod", period),
+            ("ImagingStudy", "started", time),
+            ("Task", "executionPeriod", period),
+            (
+                "Specimen",
+                "collection",
+                r#"{"collectedDateTime":"2020-01-02"}"#,
+            ),
+            ("AuditEvent", "recorded", time),
+        ] {
+            let paperwork = r#""issued":"2021","date":"2021","created":"2021""#;
+            let members = format!(r#"{paperwork},"{member}":{value}"#);
+            assert_eq!(date_of(kind, &members), event, "{kind}.{member}");
+        }
+        let collected = format!(r#""collection":{{"collectedPeriod":{period}}}"#);
+        assert_eq!(date_of("Specimen", &collected), event);
+        let slot = r#""start":"2020-01-02","end":"2020-01-02""#;
+        assert_eq!(date_of("Slot", slot), event);
+        let audit = format!(r#""period":{{"start":"1999"}},"recorded":{time}"#);
+        assert_eq!(date_of("AuditEvent", &audit), event);
+    }
+
+    #[test]
+    fn an_unusable_date_gives_way_to_the_next_and_never_costs_the_resource() {
+        let issued = date::interval("2021");
+        for unusable in [
+            r#""2020-02-30""#,
+            "2020",
+            "null",
+            "[]",
+            "{}",
+            r#"{"event":[]}"#,
+        ] {
+            let alone = format!(r#""effectiveDateTime":{unusable}"#);
+            assert_eq!(date_of("Observation", &alone), None, "{unusable}");
+            let members = format!(r#"{alone},"issued":"2021""#);
+            assert_eq!(date_of("Observation", &members), issued, "{unusable}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_the_servers_number_or_else_its_clock() {
+        let version =
+            |meta: &str| read(&format!(r#"{{"resourceType":"Basic","meta":{meta}}}"#)).version();
+        let updated = r#""lastUpdated":"1970-01-01T00:00:01Z""#;
+        assert_eq!(
+            version(&format!(r#"{{"versionId":"7",{updated}}}"#)),
+            Some(7)
+        );
+        for id in ["W/7", "", "-7", "+7", "18446744073709551616"] {
+            let meta = format!(r#"{{"versionId":"{id}",{updated}}}"#);
+            assert_eq!(version(&meta), Some(1_000_000), "{id}");
+        }
+        assert_eq!(version(r#"{"lastUpdated":"1969"}"#), None);
+        assert_eq!(version("[]"), None);
+    }
+
+    #[test]
+    fn an_escaped_type_or_id_is_read_as_what_it_says() {
+        let json = " {\"resourceType\":\"\\u0042asic\",\"id\":\"\\u0061\"}\r\n";
+        let basic = read(json);
+        assert_eq!((basic.kind(), basic.id()), ("Basic", Some("a")));
+        assert_eq!(basic.json(), json.trim().as_bytes());
+    }
+}

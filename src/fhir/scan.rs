@@ -40,29 +40,30 @@ pub(super) fn scan(json: &[u8], max_depth: u32) -> Result<&str, Fault<'_>> {
 fn first_fault(text: &str, max_depth: u32) -> Option<(ErrorKind, usize)> {
     let mut depth = 0_u32;
     let mut in_string = false;
-    let mut bytes = text.bytes().enumerate();
-    while let Some((at, byte)) = bytes.next() {
-        match (in_string, byte) {
-            (_, b'"') => in_string = !in_string,
-            (true, b'\\') => {
-                let escape = text.as_bytes().get(at..).unwrap_or_default();
-                let Some(length) = escape_length(escape) else {
-                    return Some((ErrorKind::FhirMalformed, at));
-                };
-                // The backslash is already behind.
-                bytes.by_ref().take(length - 1).for_each(drop);
-            }
-            (false, b'{' | b'[') => {
-                depth = depth.saturating_add(1);
-                if depth > max_depth {
-                    return Some((ErrorKind::FhirTooDeep, at));
-                }
-            }
-            (false, b'}' | b']') => depth = depth.saturating_sub(1),
-            _ => {}
+    let mut rest = text.as_bytes();
+    loop {
+        // Two tight loops: nearly all bytes are neither the end of a string nor a bracket.
+        let dull = match in_string {
+            true => rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?,
+            false => rest
+                .iter()
+                .position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'))?,
+        };
+        let (_, found) = rest.split_at_checked(dull)?;
+        let fault = |kind| Some((kind, text.len() - found.len()));
+        let mut length = 1;
+        match found.first()? {
+            b'"' => in_string = !in_string,
+            b'\\' => match escape_length(found) {
+                Some(escape) => length = escape,
+                None => return fault(ErrorKind::FhirMalformed),
+            },
+            b'{' | b'[' if depth >= max_depth => return fault(ErrorKind::FhirTooDeep),
+            b'{' | b'[' => depth += 1,
+            _ => depth = depth.saturating_sub(1),
         }
+        rest = found.get(length..)?;
     }
-    None
 }
 
 /// How many bytes the escape at the start of `text` takes, a surrogate pair counting as one;
