@@ -7,6 +7,7 @@
 
 mod bundle;
 mod date;
+mod effective;
 mod limits;
 mod object;
 mod read;
