@@ -1,8 +1,17 @@
 //! Vitalock: an embeddable, encrypted, on-device store for health data.
+//!
+//! An app opens a [`Vault`] and gets a database whose content is readable to nobody else. It is
+//! unlocked by two factors that are combined by cryptography: what a person knows and a share that
+//! only the device, or a server after its own check, releases ([`Credentials`], [`KeyShare`]). An
+//! unlocked vault is a [`Session`]: it puts, gets, finds and erases [`Record`]s. Documents of
+//! [`Class::Priority`] open only to a [`Lease`], which takes fresh factors. Locking destroys keys.
+//!
+//! Start with [`Vault`]. How it is built is in `docs/architecture.md`, what it defends in
+//! `docs/threat-model.md`, and the bytes in `docs/spec`.
 
 mod class;
 mod error;
-#[cfg_attr(not(test), expect(dead_code, unused_imports))]
+pub mod fhir;
 mod fs;
 mod id;
 mod keys;
@@ -11,15 +20,20 @@ mod random;
 mod records;
 mod sealing;
 mod secret;
+mod session;
 mod storage;
 mod time;
+mod vault;
 
 pub use class::Class;
 pub use error::{Error, ErrorKind, InvalidationReason, Result};
-pub use id::{KeyId, RecordId, SlotId, VaultId};
+pub use id::{RecordId, SlotId, VaultId};
 pub use keys::{
     Credentials, EmergencyCode, Kdf, KdfParameters, KeyShare, Passphrase, Purpose, RecoveryCode,
     ShareError, ShareSink, SlotKind,
 };
 pub use memory::MemoryProtection;
+pub use records::{Batch, Body, Cursor, Outcome, Query, Record, Stored};
+pub use session::{EmergencySession, Lease, Matches, RecoveryRenewal, Session, SlotInfo, Slots};
 pub use time::Timestamp;
+pub use vault::{Options, Recovery, Setup, Vault};
