@@ -205,4 +205,79 @@ mod tests {
             .collect();
         assert!(keys.iter().all(|key| key.expose() != &[0; 32]));
     }
+
+    /// Whether a type has a trait: an inherent constant is found before that of a trait, and it
+    /// exists only where the bound holds.
+    macro_rules! has {
+        ($type:ty: $bound:path) => {{
+            struct Probe<T>(std::marker::PhantomData<T>);
+            #[allow(dead_code, reason = "unused where the type has the trait")]
+            trait Otherwise {
+                const HAS: bool = false;
+            }
+            impl<T> Otherwise for Probe<T> {}
+            #[allow(dead_code, reason = "unused where the type lacks the trait")]
+            impl<T: $bound> Probe<T> {
+                const HAS: bool = true;
+            }
+            Probe::<$type>::HAS
+        }};
+    }
+
+    macro_rules! traits_of {
+        ($type:ty) => {
+            [
+                ("Clone", has!($type: Clone)),
+                ("Copy", has!($type: Copy)),
+                ("Display", has!($type: fmt::Display)),
+                ("PartialEq", has!($type: PartialEq)),
+                ("Serialize", has!($type: serde::Serialize)),
+                ("AsRef<[u8]>", has!($type: AsRef<[u8]>)),
+                ("Borrow<[u8]>", has!($type: std::borrow::Borrow<[u8]>)),
+            ]
+        };
+    }
+
+    #[test]
+    fn secrets_can_be_neither_copied_nor_printed_nor_serialised_nor_compared() {
+        use crate::keys::{ClassKeys, CodeKey, EmergencyCode, Passphrase, RecoveryCode, ShareSink};
+        use crate::sealing::Opened;
+
+        for (secret, traits) in [
+            ("SecretKey", traits_of!(SecretKey)),
+            ("SecretBytes", traits_of!(SecretBytes)),
+            ("Passphrase", traits_of!(Passphrase)),
+            ("RecoveryCode", traits_of!(RecoveryCode)),
+            ("EmergencyCode", traits_of!(EmergencyCode)),
+            ("CodeKey", traits_of!(CodeKey)),
+            ("ClassKeys", traits_of!(ClassKeys)),
+            ("ShareSink", traits_of!(ShareSink)),
+            ("Opened", traits_of!(Opened)),
+        ] {
+            for (name, has) in traits {
+                assert!(!has, "{secret} has {name}");
+            }
+        }
+        // The probe does see a trait that is there.
+        assert!(traits_of!(&'static str)[..5].iter().all(|(_, has)| *has));
+        assert!(traits_of!(Vec<u8>)[5..].iter().all(|(_, has)| *has));
+    }
+
+    #[test]
+    fn debug_prints_the_name_of_a_secret_and_nothing_of_it() {
+        use crate::keys::{EmergencyCode, Passphrase, RecoveryCode};
+
+        let bytes = SecretBytes::copy_of(b"a secret of known bytes");
+        let words = Passphrase::new(b"a secret of known words").expect("a passphrase");
+        let recovery = RecoveryCode::make().expect("random bytes");
+        let emergency = EmergencyCode::make().expect("random bytes");
+        for (printed, name) in [
+            (format!("{bytes:?}{bytes:#?}"), "SecretBytes"),
+            (format!("{words:?}{words:#?}"), "Passphrase"),
+            (format!("{recovery:?}{recovery:#?}"), "RecoveryCode"),
+            (format!("{emergency:?}{emergency:#?}"), "EmergencyCode"),
+        ] {
+            assert_eq!(printed, format!("{name}(..){name}(..)"));
+        }
+    }
 }

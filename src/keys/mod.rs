@@ -23,6 +23,8 @@ mod kdf;
 mod passphrase;
 mod share;
 mod slot;
+#[cfg(test)]
+mod vectors;
 
 pub use code::{EmergencyCode, RecoveryCode};
 pub use credentials::Credentials;

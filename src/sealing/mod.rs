@@ -7,6 +7,8 @@
 mod aead;
 mod context;
 mod envelope;
+#[cfg(test)]
+pub(crate) mod vectors;
 
 pub(crate) use context::{Context, Table};
 pub(crate) use envelope::{Opened, Sealed, open, seal};
