@@ -106,9 +106,22 @@ identity! {
     /// The identity of a key slot, 64 random bits.
     SlotId, 8
 }
-identity! {
-    /// The identity of a subject key, 128 random bits.
-    KeyId, 16
+/// The identity of a subject key, 128 random bits. It never leaves the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyId([u8; 16]);
+
+impl KeyId {
+    pub(crate) fn make() -> Result<Self> {
+        random::make().map(Self)
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
 }
 
 #[cfg(test)]

@@ -143,11 +143,6 @@ impl SecretText {
         Self(SecretBytes::copy_of(text.as_bytes()))
     }
 
-    /// Takes a string over; its spare room is wiped with it.
-    pub(crate) fn from_string(text: String) -> Self {
-        Self(SecretBytes::from_vec(text.into_bytes()))
-    }
-
     pub(crate) fn expose(&self) -> &str {
         std::str::from_utf8(self.0.expose()).expect("the bytes were copied from text")
     }

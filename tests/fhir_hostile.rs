@@ -1,11 +1,5 @@
 //! The FHIR reader against documents that mean it harm.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test may fail where it stands"
-)]
-
 use std::ops::Range;
 use std::time::{Duration, Instant};
 

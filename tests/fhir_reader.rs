@@ -1,11 +1,5 @@
 //! The FHIR reader on real data.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test may fail where it stands"
-)]
-
 #[path = "support/data.rs"]
 mod data;
 

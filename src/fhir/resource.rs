@@ -14,6 +14,7 @@ use super::effective::{Head, MEMBERS, Parsed, effective};
 use super::limits::Limits;
 use super::object::{Members, Step, Trail};
 use crate::error::ErrorKind;
+use crate::records::Record;
 use crate::time::Timestamp;
 
 /// A FHIR resource, borrowed from the document it came in.
@@ -70,6 +71,28 @@ impl<'a> Resource<'a> {
     ///   Bundle, if it is the `fullUrl` of exactly one resource there, that resource's type and id.
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
+    }
+
+    /// The resource as a record to put: its bytes as they stand, its kind, subject and effective
+    /// time. The client identity is `Type/id` with the resource's version, so that importing the
+    /// same document twice stores it once; a resource without an id has none.
+    ///
+    /// A resource without a version counts as version 0: put again with the same content it
+    /// changes nothing, with other content it is a [`Conflict`](crate::ErrorKind::Conflict).
+    pub fn to_record(&self) -> Record {
+        let mut record =
+            Record::new(&self.kind, self.json.as_bytes()).content_type("application/fhir+json");
+        if let Some(subject) = self.subject() {
+            record = record.subject(subject);
+        }
+        if let Some((start, end)) = self.effective {
+            record = record.effective_during(start, end);
+        }
+        if let Some(id) = self.id() {
+            let client = format!("{}/{id}", self.kind);
+            record = record.client(&client, self.version.unwrap_or(0));
+        }
+        record
     }
 
     /// When what the resource tells was so: the start, and the end that no longer belongs to it.

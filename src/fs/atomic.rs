@@ -66,7 +66,6 @@ fn flush(file: impl AsFd) -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot prepare has failed")]
 
     use std::fs::{create_dir, hard_link, read, write};
     use std::os::unix::fs::{MetadataExt, symlink};

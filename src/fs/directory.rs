@@ -212,7 +212,6 @@ impl VaultDir {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot prepare has failed")]
 
     use std::fs::{read, remove_file, write};
 

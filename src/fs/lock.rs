@@ -50,7 +50,6 @@ fn open_or_create(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot prepare has failed")]
 
     use std::fs::{remove_file, write};
     use std::os::unix::fs::symlink;

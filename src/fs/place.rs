@@ -128,7 +128,6 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot prepare has failed")]
 
     use std::fs::{create_dir, create_dir_all, rename, write};
     use std::os::unix::fs::{chown, symlink};

@@ -156,7 +156,6 @@ const ATTEMPTS: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot prepare has failed")]
 
     use std::fs::{create_dir, hard_link, rename, write};
     use std::os::unix::fs::{chown, symlink};
@@ -166,6 +165,10 @@ mod tests {
     use std::process::Command;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::channel;
+    #[expect(
+        clippy::disallowed_types,
+        reason = "a bound on how long a refusal may take"
+    )]
     use std::time::{Duration, Instant};
 
     use rustix::fs::RawMode;
@@ -391,6 +394,7 @@ mod tests {
                 }
             });
             let mut outcomes = Vec::new();
+            #[expect(clippy::disallowed_types, reason = "as above")]
             let begun = Instant::now();
             let enough = |outcomes: &[Outcome]| {
                 let good = outcomes.iter().filter(|outcome| outcome.is_ok()).count();

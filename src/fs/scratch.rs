@@ -4,7 +4,6 @@
 //! binary in a process of its own.
 //! **Never** is part of a build.
 //! **Format** none.
-#![expect(clippy::unwrap_used, reason = "a test that cannot prepare has failed")]
 
 use std::ffi::OsStr;
 use std::fs::{Permissions, set_permissions};
@@ -83,7 +82,6 @@ pub(super) fn told() -> Option<String> {
 }
 
 /// Whether chown is ours to call. Says so where it is not.
-#[expect(clippy::print_stdout, reason = "a test that proves nothing says so")]
 pub(super) fn may_give_away(test: &str) -> bool {
     let may = rustix::process::geteuid().is_root();
     if !may {

@@ -50,10 +50,6 @@ macro_rules! written_code {
             pub(crate) fn key(&self, vault: VaultId) -> CodeKey {
                 CodeKey(derive::code_key(&vault, &self.0.bits, $use.code()))
             }
-
-            pub(crate) fn matches(&self, other: &Self) -> bool {
-                self.0.bits.ct_eq(&other.0.bits).into()
-            }
         }
 
         impl fmt::Debug for $name {
@@ -66,6 +62,12 @@ macro_rules! written_code {
 
 written_code!(RecoveryCode, Use::Recovery);
 written_code!(EmergencyCode, Use::Emergency);
+
+impl RecoveryCode {
+    pub(crate) fn matches(&self, other: &Self) -> bool {
+        self.0.bits.ct_eq(&other.0.bits).into()
+    }
+}
 
 /// The factor derived from a written code.
 pub(crate) struct CodeKey(pub(super) SecretKey);

@@ -92,10 +92,6 @@ impl<'a> Credentials<'a> {
         }
     }
 
-    pub(crate) fn host(&self) -> Option<&'a dyn KeyShare> {
-        self.share
-    }
-
     pub(crate) fn words(&self) -> Option<&'a Passphrase> {
         self.passphrase
     }

@@ -20,12 +20,19 @@ pub(crate) struct Factors<'a> {
 impl<'a> Factors<'a> {
     /// The factors of everyday credentials; a recovery code's key depends on the vault.
     pub(crate) fn of(credentials: &Credentials<'a>) -> Self {
-        Self { passphrase: credentials.passphrase, share: credentials.share, code: None }
+        Self {
+            passphrase: credentials.passphrase,
+            share: credentials.share,
+            code: None,
+        }
     }
 
     #[must_use]
     pub(crate) fn with_code(self, code: &'a CodeKey) -> Self {
-        Self { code: Some(code), ..self }
+        Self {
+            code: Some(code),
+            ..self
+        }
     }
 }
 
@@ -54,7 +61,11 @@ pub(crate) fn gather(wrap: &Wrap, purpose: Purpose, factors: Factors<'_>) -> Res
     let parts = [stretched.as_ref(), share.as_ref(), code];
     let mut pieces: Vec<&[u8]> = Vec::with_capacity(6);
     for part in parts {
-        pieces.push(if part.is_some() { &[32, 0, 0, 0] } else { &[0; 4] });
+        pieces.push(if part.is_some() {
+            &[32, 0, 0, 0]
+        } else {
+            &[0; 4]
+        });
         pieces.push(part.map_or(&[], |key| key.expose()));
     }
     Ok(SecretBytes::concatenation(&pieces))

@@ -35,6 +35,6 @@ pub use slot::SlotKind;
 
 pub(crate) use class_keys::{ClassKeys, TokenSpace};
 pub(crate) use code::CodeKey;
-pub(crate) use factors::{Factors, gather};
+pub(crate) use factors::Factors;
 pub(crate) use header::{Header, RetiredShare, StoredHeader};
-pub(crate) use slot::{Slot, Wrap, WrapPurpose};
+pub(crate) use slot::{Slot, WrapPurpose};

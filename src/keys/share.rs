@@ -34,7 +34,8 @@ pub trait KeyShare: Send + Sync {
     fn provider(&self) -> &str;
 
     /// Makes a fresh platform key for this purpose and returns what is needed to find it again: 1
-    /// to 1,024 bytes that are stored in the header in clear.
+    /// to 1,024 bytes that are stored in the header in clear. They should name this key alone among
+    /// all that this host ever makes, by random bytes for example.
     ///
     /// # Errors
     ///

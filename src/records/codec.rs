@@ -48,14 +48,13 @@ pub(crate) fn encode_header(record: &Record, created: Timestamp, updated: Timest
         writer.bytes(&version.to_le_bytes());
         writer.text(id);
     }
-    for text in [
+    let texts = [
         record.device.as_ref(),
         record.app.as_ref(),
         Some(&record.content_type),
-    ] {
-        if let Some(text) = text {
-            writer.text(text);
-        }
+    ];
+    for text in texts.into_iter().flatten() {
+        writer.text(text);
     }
     writer.done()
 }

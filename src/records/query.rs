@@ -132,11 +132,11 @@ impl Query {
     }
 
     pub(crate) fn order(&self) -> (Order, Direction) {
-        self.order.unwrap_or(if self.updated_since.is_some() {
-            (Order::Updated, Direction::Ascending)
-        } else {
-            (Order::Start, Direction::Descending)
-        })
+        match (self.order, self.updated_since) {
+            (Some(order), _) => order,
+            (None, Some(_)) => (Order::Updated, Direction::Ascending),
+            (None, None) => (Order::Start, Direction::Descending),
+        }
     }
 
     /// The query in one spelling, for a cursor to be bound to. Names stand in it as tokens.

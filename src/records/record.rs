@@ -56,7 +56,7 @@ impl Record {
     /// The most bytes a body may have: 16 MiB.
     pub const MAX_BODY: usize = 16 * 1024 * 1024;
     /// The most bytes any text field may have.
-    pub const MAX_TEXT: usize = 512;
+    pub const MAX_TEXT: usize = 2048;
 
     /// A Standard record of this kind with this body, taken as it is, byte for byte.
     pub fn new(kind: &str, body: impl Into<Body>) -> Self {

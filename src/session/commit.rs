@@ -48,15 +48,16 @@ pub(super) fn erase_subject(inner: &Inner, reach: Reach, name: &str) -> Result<(
         finish_earlier(open, &mut waiting)?;
         let mut classes = Vec::new();
         for class in open.within(reach) {
-            let find = |reading: &Reading<'_>| {
-                class.names.find_subject(&class.keys, reading, Some(&name))
-            };
+            let find =
+                |reading: &Reading<'_>| class.names.find_subject(&class.keys, reading, Some(&name));
             if class.store.read(find)?.is_some() {
                 classes.push(class);
             }
         }
         in_one_transaction(open, &classes, &mut waiting, &mut |parts| {
-            parts.iter_mut().try_for_each(|part| part.take(Step::RemoveSubject(name.clone())))
+            parts
+                .iter_mut()
+                .try_for_each(|part| part.take(Step::RemoveSubject(name.clone())))
         })
     })
 }
@@ -157,10 +158,15 @@ fn in_one_transaction<T>(
     let several = classes.len() > 1;
     let intent = RecordId::make()?;
     let mut done: Vec<(Class, Vec<Step>)> = Vec::new();
-    let mut finish = |held: &[(&OpenClass, &Writing<'_>)]| {
+    let mut finish = |held: &[Held<'_>]| {
         let mut parts: Vec<Part<'_>> = Vec::new();
         for &(open, writing) in held {
-            parts.push(Part { open, writing, steps: Vec::new(), keeps_puts: several });
+            parts.push(Part {
+                open,
+                writing,
+                steps: Vec::new(),
+                keeps_puts: several,
+            });
         }
         let value = work(&mut parts)?;
         if let Some((lowest, others)) = parts.split_first() {
@@ -170,7 +176,10 @@ fn in_one_transaction<T>(
                 other.writing.mark_applied(intent)?;
             }
         }
-        done = parts.into_iter().map(|part| (part.open.class(), part.steps)).collect();
+        done = parts
+            .into_iter()
+            .map(|part| (part.open.class(), part.steps))
+            .collect();
         Ok(value)
     };
     *waiting = several;
@@ -197,13 +206,18 @@ fn in_one_transaction<T>(
     Ok(value)
 }
 
+/// A class and its writer, inside a transaction.
+type Held<'a> = (&'a OpenClass, &'a Writing<'a>);
+
 /// Opens a transaction in each class, the highest outermost, so that the lowest commits first.
 fn nest<T>(
     classes: &[&OpenClass],
-    held: &[(&OpenClass, &Writing<'_>)],
-    work: &mut dyn FnMut(&[(&OpenClass, &Writing<'_>)]) -> Result<T>,
+    held: &[Held<'_>],
+    work: &mut dyn FnMut(&[Held<'_>]) -> Result<T>,
 ) -> Result<T> {
-    let Some((highest, lower)) = classes.split_last() else { return work(held) };
+    let Some((highest, lower)) = classes.split_last() else {
+        return work(held);
+    };
     highest.store.write(|writing| {
         let mut all = vec![(*highest, writing)];
         all.extend_from_slice(held);
@@ -228,7 +242,9 @@ fn put(parts: &mut [Part<'_>], record: &Record, now: Timestamp) -> Result<Stored
             found = Some((at, row));
         }
     }
-    let target = parts.iter().position(|part| part.open.class() == record.class);
+    let target = parts
+        .iter()
+        .position(|part| part.open.class() == record.class);
     let target = target.ok_or(ErrorKind::LeaseRequired)?;
     let updated = |parts: &[Part<'_>]| parts.get(target).map(|part| part.open.next_updated());
     let Some((holder, row)) = found else {
@@ -236,14 +252,25 @@ fn put(parts: &mut [Part<'_>], record: &Record, now: Timestamp) -> Result<Stored
             return Err(ErrorKind::NotFound.into());
         }
         let updated = updated(parts).ok_or(ErrorKind::LeaseRequired)?;
-        let stored = StoredAs { id: RecordId::make()?, revision: 1, created: updated, updated };
+        let stored = StoredAs {
+            id: RecordId::make()?,
+            revision: 1,
+            created: updated,
+            updated,
+        };
         return write(parts, target, record, stored, Outcome::Created);
     };
     let (id, revision) = (row.id, intent::revision_of(row.revision));
     let expired = is_expired(&row, now);
     let held = open_held(parts, holder, row)?;
     match decide(record, &held, id, revision, expired)? {
-        Decision::Keep => return Ok(Stored { id, revision, outcome: Outcome::Unchanged }),
+        Decision::Keep => {
+            return Ok(Stored {
+                id,
+                revision,
+                outcome: Outcome::Unchanged,
+            });
+        }
         Decision::Replace => {}
     }
     let created = held.stored.map_or(now, |stored| stored.created);
@@ -251,7 +278,12 @@ fn put(parts: &mut [Part<'_>], record: &Record, now: Timestamp) -> Result<Stored
         move_history(parts, holder, target, held)?;
     }
     let updated = updated(parts).ok_or(ErrorKind::LeaseRequired)?;
-    let stored = StoredAs { id, revision: revision + 1, created, updated };
+    let stored = StoredAs {
+        id,
+        revision: revision + 1,
+        created,
+        updated,
+    };
     write(parts, target, record, stored, Outcome::Updated)
 }
 
@@ -326,13 +358,11 @@ fn open_held(parts: &[Part<'_>], holder: usize, row: Row) -> Result<Record> {
 }
 
 /// Takes a record that moves to another class out of its own, with its earlier revisions.
-fn move_history(
-    parts: &mut [Part<'_>],
-    holder: usize,
-    target: usize,
-    held: Record,
-) -> Result<()> {
-    let id = held.stored.map(|stored| stored.id).ok_or(ErrorKind::NotFound)?;
+fn move_history(parts: &mut [Part<'_>], holder: usize, target: usize, held: Record) -> Result<()> {
+    let id = held
+        .stored
+        .map(|stored| stored.id)
+        .ok_or(ErrorKind::NotFound)?;
     let mut earlier = Vec::new();
     if let Some(from) = parts.get(holder)
         && from.open.keeps_history()
@@ -363,7 +393,11 @@ fn write(
 ) -> Result<Stored> {
     let part = parts.get_mut(target).ok_or(ErrorKind::LeaseRequired)?;
     part.put(record, stored)?;
-    Ok(Stored { id: stored.id, revision: stored.revision, outcome })
+    Ok(Stored {
+        id: stored.id,
+        revision: stored.revision,
+        outcome,
+    })
 }
 
 fn erase(parts: &mut [Part<'_>], id: RecordId) -> Result<()> {

@@ -46,11 +46,18 @@ impl Session {
                 classes.push(open_class(opening, keys)?);
             }
             classes.sort_by_key(|open| open.class());
-            let open = OpenClasses { classes, lease: None };
+            let open = OpenClasses {
+                classes,
+                lease: None,
+            };
             super::intent::settle(&open)?;
             Ok(Arc::new(Inner::new(Arc::clone(opening), open)))
         })?;
-        Ok(Self { inner, reach: Reach::Everyday, slot })
+        Ok(Self {
+            inner,
+            reach: Reach::Everyday,
+            slot,
+        })
     }
 
     /// Puts a record: a new one, or the next revision of one that was read, or nothing where the
@@ -65,7 +72,10 @@ impl Session {
     /// read is gone, [`ErrorKind::LeaseRequired`] for Priority.
     pub fn put(&self, record: Record) -> Result<Stored> {
         let stored = self.commit(&Batch::from_iter([record]))?;
-        stored.first().copied().ok_or_else(|| ErrorKind::InvalidRecord.into())
+        stored
+            .first()
+            .copied()
+            .ok_or_else(|| ErrorKind::InvalidRecord.into())
     }
 
     /// Makes several changes together: all of them are durable when it returns, or none is made.
@@ -95,7 +105,8 @@ impl Session {
     ///
     /// Those of the session.
     pub fn get_many(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
-        self.inner.with(|open| ids.iter().map(|id| find(open, self.reach, *id)).collect())
+        self.inner
+            .with(|open| ids.iter().map(|id| find(open, self.reach, *id)).collect())
     }
 
     /// Reads the earlier revisions of a record, oldest first. There are none unless the vault was
@@ -206,7 +217,8 @@ impl Session {
     ///
     /// Those of the session.
     pub fn count(&self, query: &Query) -> Result<u64> {
-        self.inner.with(|open| super::matches::count(open, self.reach, query))
+        self.inner
+            .with(|open| super::matches::count(open, self.reach, query))
     }
 
     /// Opens Priority with a fresh release of the share on the slot's second challenge. It is open
@@ -232,9 +244,15 @@ impl Session {
     pub(super) fn lease(&self, unlocked: Unlocked, factors: Factors<'_>) -> Result<Lease> {
         let mut keys = unlocked.keys.into_iter();
         let priority = keys.find(|keys| keys.class() == Class::Priority);
-        let number = self.inner.begin_lease(priority.ok_or(ErrorKind::NoMatchingSlot)?)?;
+        let number = self
+            .inner
+            .begin_lease(priority.ok_or(ErrorKind::NoMatchingSlot)?)?;
         let reach = Reach::Lease(number);
-        let session = Self { inner: Arc::clone(&self.inner), reach, slot: unlocked.slot };
+        let session = Self {
+            inner: Arc::clone(&self.inner),
+            reach,
+            slot: unlocked.slot,
+        };
         let lease = Lease::over(session, number);
         lease.with_keys(|opening, keys| {
             opening.destroy_retired(factors, keys);
@@ -270,7 +288,9 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("locked", &self.is_locked()).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("locked", &self.is_locked())
+            .finish_non_exhaustive()
     }
 }
 

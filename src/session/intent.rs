@@ -36,7 +36,8 @@ impl Step {
             Self::Remove(id) => writing.remove(*id).map(|_| ()),
             Self::RemoveSubject(name) => {
                 let subject =
-                    open.names.find_subject(&open.keys, &writing.reading(), Some(name))?;
+                    open.names
+                        .find_subject(&open.keys, &writing.reading(), Some(name))?;
                 let number = subject.map(|subject| subject.number);
                 number.map_or(Ok(()), |number| writing.remove_subject(number).map(|_| ()))
             }
@@ -86,18 +87,24 @@ pub(super) fn leave(
 pub(super) fn settle(open: &OpenClasses) -> Result<()> {
     for target in &open.classes {
         let mut applied = false;
-        for holder in open.classes.iter().filter(|holder| holder.class() < target.class()) {
-            while let Some((intent, body)) =
-                holder.store.read(|reading| reading.intent_for(target.class()))?
+        for holder in open
+            .classes
+            .iter()
+            .filter(|holder| holder.class() < target.class())
+        {
+            while let Some((intent, body)) = holder
+                .store
+                .read(|reading| reading.intent_for(target.class()))?
             {
-                let opened =
-                    sealing::open(target.keys.intents(), &place(target, intent), body)?;
+                let opened = sealing::open(target.keys.intents(), &place(target, intent), body)?;
                 let steps = decode(opened.expose(), target)?;
                 let done = target.store.write(|writing| {
                     if writing.reading().has_applied(intent)? {
                         return Ok(());
                     }
-                    steps.iter().try_for_each(|step| step.apply(target, writing))?;
+                    steps
+                        .iter()
+                        .try_for_each(|step| step.apply(target, writing))?;
                     writing.mark_applied(intent)
                 });
                 target.names.settle(done.is_ok());
@@ -108,7 +115,7 @@ pub(super) fn settle(open: &OpenClasses) -> Result<()> {
             }
         }
         if applied || target.store.read(|reading| reading.has_any_applied())? {
-            target.store.write(Writing::forget_applied)?;
+            target.store.write(|writing| writing.forget_applied())?;
         }
     }
     Ok(())
@@ -121,7 +128,10 @@ pub(super) fn finish(holder: &OpenClass, intent: RecordId) -> Result<()> {
 
 fn place(target: &OpenClass, intent: RecordId) -> Context<'static> {
     let keys = &target.keys;
-    Context { row: intent, ..Context::of_class(keys.vault(), keys.class(), Table::Intent, 0) }
+    Context {
+        row: intent,
+        ..Context::of_class(keys.vault(), keys.class(), Table::Intent, 0)
+    }
 }
 
 fn encode(step: &Step) -> Result<SecretBytes> {
@@ -130,7 +140,11 @@ fn encode(step: &Step) -> Result<SecretBytes> {
     match step {
         Step::Put(record) | Step::PutEarlier(record) => {
             let stored = stored_of(record)?;
-            part(&[if matches!(step, Step::Put(_)) { PUT } else { PUT_EARLIER }]);
+            part(&[if matches!(step, Step::Put(_)) {
+                PUT
+            } else {
+                PUT_EARLIER
+            }]);
             part(&stored.id.to_bytes());
             part(&stored.revision.to_le_bytes());
             part(&length(record.kind.expose().len())?);
@@ -167,7 +181,9 @@ fn stored_of(record: &Record) -> Result<StoredAs> {
 }
 
 fn length(length: usize) -> Result<[u8; 4]> {
-    u32::try_from(length).map(u32::to_le_bytes).map_err(|_| ErrorKind::InvalidRecord.into())
+    u32::try_from(length)
+        .map(u32::to_le_bytes)
+        .map_err(|_| ErrorKind::InvalidRecord.into())
 }
 
 fn decode(bytes: &[u8], target: &OpenClass) -> Result<Vec<Step>> {
@@ -196,7 +212,10 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let (bytes, rest) = self.rest.split_first_chunk().ok_or(ErrorKind::TamperDetected)?;
+        let (bytes, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or(ErrorKind::TamperDetected)?;
         self.rest = rest;
         Ok(*bytes)
     }
@@ -204,7 +223,10 @@ impl<'a> Reader<'a> {
     fn prefixed(&mut self) -> Result<&'a [u8]> {
         let length = usize::try_from(u32::from_le_bytes(self.array()?));
         let length = length.map_err(|_| ErrorKind::TamperDetected)?;
-        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(ErrorKind::TamperDetected)?;
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or(ErrorKind::TamperDetected)?;
         self.rest = rest;
         Ok(bytes)
     }

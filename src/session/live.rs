@@ -62,7 +62,10 @@ impl Inner {
             return Err(ErrorKind::Locked.into());
         }
         let open: RwLockReadGuard<'_, _> = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let open = open.as_ref().filter(|_| !self.is_locked()).ok_or(ErrorKind::Locked)?;
+        let open = open
+            .as_ref()
+            .filter(|_| !self.is_locked())
+            .ok_or(ErrorKind::Locked)?;
         call(open)
     }
 
@@ -70,7 +73,12 @@ impl Inner {
     /// way have returned.
     pub(super) fn lock(&self) {
         self.locking.store(true, Ordering::Release);
-        drop(self.open.write().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.open
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 
     /// Opens Priority for a lease and gives its number.
@@ -80,7 +88,10 @@ impl Inner {
     /// [`ErrorKind::Locked`], [`ErrorKind::LeaseActive`], and those of opening the database.
     pub(super) fn begin_lease(&self, keys: ClassKeys) -> Result<u64> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        let open = open.as_mut().filter(|_| !self.is_locked()).ok_or(ErrorKind::Locked)?;
+        let open = open
+            .as_mut()
+            .filter(|_| !self.is_locked())
+            .ok_or(ErrorKind::Locked)?;
         if open.lease.is_some() {
             return Err(ErrorKind::LeaseActive.into());
         }
@@ -88,7 +99,8 @@ impl Inner {
         open.classes.push(priority);
         let settled = super::intent::settle(open);
         if settled.is_err() {
-            open.classes.retain(|class| class.class() != Class::Priority);
+            open.classes
+                .retain(|class| class.class() != Class::Priority);
             settled?;
         }
         let lease = self.leases.fetch_add(1, Ordering::Relaxed);
@@ -103,7 +115,8 @@ impl Inner {
             && open.lease == Some(lease)
         {
             open.lease = None;
-            open.classes.retain(|class| class.class() != Class::Priority);
+            open.classes
+                .retain(|class| class.class() != Class::Priority);
         }
     }
 }
@@ -112,7 +125,9 @@ impl OpenClasses {
     /// The classes that a handle may touch, lowest first.
     pub(super) fn within(&self, reach: Reach) -> impl Iterator<Item = &OpenClass> {
         let priority = matches!((reach, self.lease), (Reach::Lease(a), Some(b)) if a == b);
-        self.classes.iter().filter(move |open| priority || open.class() != Class::Priority)
+        self.classes
+            .iter()
+            .filter(move |open| priority || open.class() != Class::Priority)
     }
 
     /// A class that a handle may touch.
@@ -132,7 +147,11 @@ impl OpenClasses {
     /// [`ErrorKind::LeaseRequired`] where one is not open.
     pub(super) fn all_keys(&self, reach: Reach) -> Result<[&ClassKeys; 3]> {
         let key = |class| self.class(reach, class).map(|open| &open.keys);
-        Ok([key(Class::Emergency)?, key(Class::Standard)?, key(Class::Priority)?])
+        Ok([
+            key(Class::Emergency)?,
+            key(Class::Standard)?,
+            key(Class::Priority)?,
+        ])
     }
 }
 

@@ -46,7 +46,15 @@ const MOST_ROWS: usize = 256;
 impl Matches {
     pub(super) fn begin(inner: Arc<Inner>, reach: Reach, query: Query) -> Self {
         let streams = Vec::new();
-        Self { inner, reach, query, last: None, streams, started: false, ended: false }
+        Self {
+            inner,
+            reach,
+            query,
+            last: None,
+            streams,
+            started: false,
+            ended: false,
+        }
     }
 
     pub(super) fn resume(
@@ -58,13 +66,19 @@ impl Matches {
         let mark = inner.with(|open| {
             let (keys, place) = cursor_place(open)?;
             let fingerprint = query.fingerprint(keys);
-            let place = Context { kind: &fingerprint, ..place };
+            let place = Context {
+                kind: &fingerprint,
+                ..place
+            };
             let sealed = cursor.to_sealed().ok_or(ErrorKind::InvalidCursor)?;
             let opened = sealing::open(keys.cursor(), &place, sealed)
                 .map_err(|_| ErrorKind::InvalidCursor)?;
             Mark::decode(opened.expose()).ok_or_else(|| ErrorKind::InvalidCursor.into())
         })?;
-        Ok(Self { last: Some(mark), ..Self::begin(inner, reach, query) })
+        Ok(Self {
+            last: Some(mark),
+            ..Self::begin(inner, reach, query)
+        })
     }
 
     /// Where the matches handed out so far end, to go on from later; `None` before the first.
@@ -73,11 +87,16 @@ impl Matches {
     ///
     /// [`ErrorKind::Locked`].
     pub fn cursor(&self) -> Result<Option<Cursor>> {
-        let Some(last) = self.last else { return Ok(None) };
+        let Some(last) = self.last else {
+            return Ok(None);
+        };
         self.inner.with(|open| {
             let (keys, place) = cursor_place(open)?;
             let fingerprint = self.query.fingerprint(keys);
-            let place = Context { kind: &fingerprint, ..place };
+            let place = Context {
+                kind: &fingerprint,
+                ..place
+            };
             let sealed = sealing::seal(keys.cursor(), &place, &[&last.encode()])?;
             Ok(Some(Cursor::from_sealed(&sealed)))
         })
@@ -92,20 +111,30 @@ impl Matches {
             let (_, direction) = self.query.order();
             let mut best: Option<(usize, Mark)> = None;
             for (at, stream) in self.streams.iter_mut().enumerate() {
-                let class = open.within(self.reach).find(|open| open.class() == stream.class);
+                let class = open
+                    .within(self.reach)
+                    .find(|open| open.class() == stream.class);
                 let Some(class) = class else {
                     return Err(ErrorKind::LeaseRequired.into());
                 };
                 stream.fill(class)?;
                 if let Some((position, _)) = stream.rows.front() {
-                    let mark = Mark { class: stream.class, position: *position };
+                    let mark = Mark {
+                        class: stream.class,
+                        position: *position,
+                    };
                     if best.is_none_or(|(_, best)| comes_before(mark, best, direction)) {
                         best = Some((at, mark));
                     }
                 }
             }
-            let Some((at, mark)) = best else { return Ok(None) };
-            let row = self.streams.get_mut(at).and_then(|stream| stream.rows.pop_front());
+            let Some((at, mark)) = best else {
+                return Ok(None);
+            };
+            let row = self
+                .streams
+                .get_mut(at)
+                .and_then(|stream| stream.rows.pop_front());
             let (_, located) = row.ok_or(ErrorKind::TamperDetected)?;
             self.last = Some(mark);
             let class = open.class(self.reach, mark.class)?;
@@ -122,7 +151,9 @@ impl Matches {
                 rows: VecDeque::new(),
                 exhausted: false,
                 page: FIRST_PAGE,
-                after: self.last.map(|mark| resume_at(mark, class.class(), direction)),
+                after: self
+                    .last
+                    .map(|mark| resume_at(mark, class.class(), direction)),
             });
         }
         self.started = true;
@@ -156,12 +187,17 @@ impl fmt::Debug for Matches {
 impl Stream {
     /// Fetches the next page where none is left of the last.
     fn fill(&mut self, class: &OpenClass) -> Result<()> {
-        let Some(scan) = self.scan.filter(|_| self.rows.is_empty() && !self.exhausted) else {
+        let Some(scan) = self
+            .scan
+            .filter(|_| self.rows.is_empty() && !self.exhausted)
+        else {
             return Ok(());
         };
         let located: Vec<Located> = class.store.read(|reading| {
             let rows = reading.scan(&scan, self.after, self.page)?;
-            rows.into_iter().map(|row| class.name(reading, row)).collect()
+            rows.into_iter()
+                .map(|row| class.name(reading, row))
+                .collect()
         })?;
         self.exhausted = located.is_empty();
         self.page = (self.page * 2).min(MOST_ROWS);
@@ -169,7 +205,11 @@ impl Stream {
             .into_iter()
             .map(|located| (located.position(scan.order), located))
             .collect();
-        self.after = self.rows.back().map(|(position, _)| *position).or(self.after);
+        self.after = self
+            .rows
+            .back()
+            .map(|(position, _)| *position)
+            .or(self.after);
         Ok(())
     }
 }
@@ -190,7 +230,8 @@ fn wanted<'a>(
     reach: Reach,
     query: &'a Query,
 ) -> impl Iterator<Item = &'a OpenClass> {
-    open.within(reach).filter(|open| query.class.is_none_or(|class| class == open.class()))
+    open.within(reach)
+        .filter(|open| query.class.is_none_or(|class| class == open.class()))
 }
 
 /// The query in a class's own numbers; `None` where a name is unknown there, so nothing matches.
@@ -203,7 +244,9 @@ fn scan(class: &OpenClass, query: &Query) -> Result<Option<Scan>> {
         content: None,
         from: query.from.map(Timestamp::to_micros),
         until: query.until.map(Timestamp::to_micros),
-        updated_after: query.updated_since.map(|since| since.to_micros().saturating_sub(1)),
+        updated_after: query
+            .updated_since
+            .map(|since| since.to_micros().saturating_sub(1)),
         now: Timestamp::now().to_micros(),
         order,
         direction,
@@ -211,7 +254,11 @@ fn scan(class: &OpenClass, query: &Query) -> Result<Option<Scan>> {
     class.store.read(|reading| {
         for (text, space, number) in [
             (&query.kind, TokenSpace::Kind, &mut scan.kind),
-            (&query.content_type, TokenSpace::ContentType, &mut scan.content),
+            (
+                &query.content_type,
+                TokenSpace::ContentType,
+                &mut scan.content,
+            ),
         ] {
             if let Some(text) = text {
                 let Some(term) = names.find_term(&class.keys, reading, space, text)? else {
@@ -251,13 +298,19 @@ fn resume_at(mark: Mark, class: Class, direction: Direction) -> Position {
         (_, true, Direction::Ascending) | (_, false, Direction::Descending) => i64::MAX,
         (_, false, Direction::Ascending) | (_, true, Direction::Descending) => i64::MIN,
     };
-    Position { key: mark.position.key, place }
+    Position {
+        key: mark.position.key,
+        place,
+    }
 }
 
 fn cursor_place(open: &OpenClasses) -> Result<(&crate::keys::ClassKeys, Context<'static>)> {
     // The lowest class is open in every session of the vault.
     let keys = &open.classes.first().ok_or(ErrorKind::Locked)?.keys;
-    Ok((keys, Context::of_class(keys.vault(), keys.class(), Table::Cursor, 0)))
+    Ok((
+        keys,
+        Context::of_class(keys.vault(), keys.class(), Table::Cursor, 0),
+    ))
 }
 
 impl Located {
@@ -266,6 +319,9 @@ impl Located {
             Order::Start => self.row.index.start,
             Order::Updated => self.row.index.updated,
         };
-        Position { key, place: self.row.place }
+        Position {
+            key,
+            place: self.row.place,
+        }
     }
 }

@@ -43,17 +43,27 @@ struct Cache<T> {
 
 impl<T> Cache<T> {
     fn new() -> Self {
-        Self { by_number: HashMap::new(), by_text: HashMap::new(), pending: Vec::new() }
+        Self {
+            by_number: HashMap::new(),
+            by_text: HashMap::new(),
+            pending: Vec::new(),
+        }
     }
 
     fn numbered(&self, number: i64) -> Option<Arc<T>> {
         let pending = || self.pending.iter().find(|(_, made, _)| *made == number);
-        self.by_number.get(&number).or_else(|| pending().map(|(.., name)| name)).cloned()
+        self.by_number
+            .get(&number)
+            .or_else(|| pending().map(|(.., name)| name))
+            .cloned()
     }
 
     fn called(&self, entry: &Entry) -> Option<Arc<T>> {
         let pending = || self.pending.iter().find(|(made, ..)| made == entry);
-        self.by_text.get(entry).or_else(|| pending().map(|(.., name)| name)).cloned()
+        self.by_text
+            .get(entry)
+            .or_else(|| pending().map(|(.., name)| name))
+            .cloned()
     }
 
     fn keep(&mut self, entry: Entry, number: i64, name: Arc<T>) {
@@ -72,7 +82,10 @@ impl<T> Cache<T> {
 
 impl Names {
     pub(super) fn new() -> Self {
-        Self { terms: RwLock::new(Cache::new()), subjects: RwLock::new(Cache::new()) }
+        Self {
+            terms: RwLock::new(Cache::new()),
+            subjects: RwLock::new(Cache::new()),
+        }
     }
 
     /// The term with this number.
@@ -91,7 +104,11 @@ impl Names {
                 self.keep_term(open_term(keys, stored)?)
             }
         };
-        if term.space == space { Ok(term) } else { Err(ErrorKind::TamperDetected.into()) }
+        if term.space == space {
+            Ok(term)
+        } else {
+            Err(ErrorKind::TamperDetected.into())
+        }
     }
 
     /// The term for this text, where the class has one.
@@ -132,7 +149,11 @@ impl Names {
         let room = [space.code()];
         let body = sealing::seal(keys.terms(), &place, &[&room, text.expose().as_bytes()])?;
         writing.insert_term(number, keys.token(space, text.expose()), &body)?;
-        let term = Arc::new(Term { number, text: text.clone(), space });
+        let term = Arc::new(Term {
+            number,
+            text: text.clone(),
+            space,
+        });
         let made = ((space.code(), text.clone()), number, Arc::clone(&term));
         alone(&self.terms).pending.push(made);
         Ok(term)
@@ -193,9 +214,19 @@ impl Names {
             Some(name) => sealing::seal(&key, &name_place, &[&[1], name.expose().as_bytes()])?,
             None => sealing::seal(&key, &name_place, &[&[0]])?,
         };
-        let stored = StoredSubject { subject: number, key_id, key: wrapped, name: sealed_name };
+        let stored = StoredSubject {
+            subject: number,
+            key_id,
+            key: wrapped,
+            name: sealed_name,
+        };
         writing.insert_subject(&stored, subject_token(keys, name))?;
-        let subject = Arc::new(Subject { number, key_id, key, name: name.cloned() });
+        let subject = Arc::new(Subject {
+            number,
+            key_id,
+            key,
+            name: name.cloned(),
+        });
         let made = (subject_entry(name), number, Arc::clone(&subject));
         alone(&self.subjects).pending.push(made);
         Ok(subject)
@@ -204,7 +235,9 @@ impl Names {
     /// Drops the key of a subject that is erased.
     pub(super) fn forget_subject(&self, name: &SecretText) {
         let mut cache = alone(&self.subjects);
-        cache.pending.retain(|(entry, ..)| *entry != subject_entry(Some(name)));
+        cache
+            .pending
+            .retain(|(entry, ..)| *entry != subject_entry(Some(name)));
         if let Some(subject) = cache.by_text.remove(&subject_entry(Some(name))) {
             cache.by_number.remove(&subject.number);
         }
@@ -253,7 +286,11 @@ fn subject_token(keys: &ClassKeys, name: Option<&SecretText>) -> [u8; 16] {
     }
 }
 
-fn subject_places(keys: &ClassKeys, number: i64, key: KeyId) -> (Context<'static>, Context<'static>) {
+fn subject_places(
+    keys: &ClassKeys,
+    number: i64,
+    key: KeyId,
+) -> (Context<'static>, Context<'static>) {
     let place = |table| Context {
         key,
         ..Context::of_class(keys.vault(), keys.class(), table, as_u64(number))
@@ -275,17 +312,29 @@ fn open_subject(keys: &ClassKeys, stored: StoredSubject) -> Result<Subject> {
         Some((1, name)) => Some(text_of(name)?),
         _ => return Err(ErrorKind::TamperDetected.into()),
     };
-    Ok(Subject { number: stored.subject, key_id: stored.key_id, key, name })
+    Ok(Subject {
+        number: stored.subject,
+        key_id: stored.key_id,
+        key,
+        name,
+    })
 }
 
 fn open_term(keys: &ClassKeys, stored: StoredTerm) -> Result<Term> {
     let place = Context::of_class(keys.vault(), keys.class(), Table::Term, as_u64(stored.term));
     let opened = sealing::open(keys.terms(), &place, stored.body)?;
-    let (room, text) = opened.expose().split_first().ok_or(ErrorKind::TamperDetected)?;
+    let (room, text) = opened
+        .expose()
+        .split_first()
+        .ok_or(ErrorKind::TamperDetected)?;
     let spaces = [TokenSpace::Kind, TokenSpace::ContentType];
     let space = spaces.into_iter().find(|space| space.code() == *room);
     let space = space.ok_or(ErrorKind::TamperDetected)?;
-    Ok(Term { number: stored.term, text: text_of(text)?, space })
+    Ok(Term {
+        number: stored.term,
+        text: text_of(text)?,
+        space,
+    })
 }
 
 fn text_of(bytes: &[u8]) -> Result<SecretText> {

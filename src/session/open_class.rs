@@ -52,9 +52,17 @@ impl OpenClass {
             [SETTINGS_CODEC, ..] => return Err(ErrorKind::TamperDetected.into()),
             _ => return Err(ErrorKind::UnsupportedFormat.into()),
         };
-        let last = store.read(Reading::last_updated)?.unwrap_or(i64::MIN);
+        let last = store
+            .read(|reading| reading.last_updated())?
+            .unwrap_or(i64::MIN);
         let last_updated = AtomicI64::new(last);
-        Ok(Self { keys, names: Names::new(), store, keeps_history, last_updated })
+        Ok(Self {
+            keys,
+            names: Names::new(),
+            store,
+            keeps_history,
+            last_updated,
+        })
     }
 
     pub(super) fn class(&self) -> Class {
@@ -86,7 +94,12 @@ impl OpenClass {
     ///
     /// [`ErrorKind::TamperDetected`].
     pub(super) fn open_row(&self, located: Located) -> Result<Record> {
-        let Located { row, kind, content, subject } = located;
+        let Located {
+            row,
+            kind,
+            content,
+            subject,
+        } = located;
         let place = self.place(Table::Record, &kind, row.id, row.revision, &subject);
         let record = records::decode(
             sealing::open(&subject.key, &place, row.body)?,
@@ -96,19 +109,34 @@ impl OpenClass {
             row.id,
             as_u64(row.revision),
         )?;
-        let index = IndexEntry { client: None, ..row.index };
+        let index = IndexEntry {
+            client: None,
+            ..row.index
+        };
         let stored = record.stored.ok_or(ErrorKind::TamperDetected)?;
         let same = index == index_entry(&record, stored, &kind, &content, &subject)
             && row.index.client.is_some() == record.client.is_some()
             && record.content_type == content.text;
-        if same { Ok(record) } else { Err(ErrorKind::TamperDetected.into()) }
+        if same {
+            Ok(record)
+        } else {
+            Err(ErrorKind::TamperDetected.into())
+        }
     }
 
     /// Opens an earlier revision.
     pub(super) fn open_earlier(&self, reading: &Reading<'_>, row: EarlierRow) -> Result<Record> {
-        let kind = self.names.term(&self.keys, reading, row.kind, TokenSpace::Kind)?;
+        let kind = self
+            .names
+            .term(&self.keys, reading, row.kind, TokenSpace::Kind)?;
         let subject = self.names.subject(&self.keys, reading, row.subject)?;
-        let place = self.place(Table::EarlierRevision, &kind, row.id, row.revision, &subject);
+        let place = self.place(
+            Table::EarlierRevision,
+            &kind,
+            row.id,
+            row.revision,
+            &subject,
+        );
         records::decode(
             sealing::open(&subject.key, &place, row.body)?,
             self.class(),
@@ -142,8 +170,10 @@ impl OpenClass {
         let body = seal_record(&place, &subject, record, stored)?;
         let client = record.client.as_ref();
         let client = client.map(|(id, _)| self.keys.token(TokenSpace::Client, id.expose()));
-        let index =
-            IndexEntry { client, ..index_entry(record, stored, &kind, &content, &subject) };
+        let index = IndexEntry {
+            client,
+            ..index_entry(record, stored, &kind, &content, &subject)
+        };
         match existing {
             None => writing.insert(stored.id, revision, &index, &body),
             Some(row) => {
@@ -169,7 +199,13 @@ impl OpenClass {
         let place = self.place(Table::EarlierRevision, &kind, id, revision, &subject);
         let body = seal_record(&place, &subject, record, stored)?;
         let (kind, subject) = (kind.number, subject.number);
-        writing.keep_earlier(&EarlierRow { id, revision, kind, subject, body })
+        writing.keep_earlier(&EarlierRow {
+            id,
+            revision,
+            kind,
+            subject,
+            body,
+        })
     }
 
     pub(super) fn keeps_history(&self) -> bool {
@@ -191,15 +227,25 @@ impl OpenClass {
     /// Seals a replaced revision again, for its place among the earlier ones.
     fn keep_earlier(&self, writing: &Writing<'_>, row: Row) -> Result<()> {
         let reading = writing.reading();
-        let kind = self.names.term(&self.keys, &reading, row.index.kind, TokenSpace::Kind)?;
-        let subject = self.names.subject(&self.keys, &reading, row.index.subject)?;
+        let kind = self
+            .names
+            .term(&self.keys, &reading, row.index.kind, TokenSpace::Kind)?;
+        let subject = self
+            .names
+            .subject(&self.keys, &reading, row.index.subject)?;
         let (id, revision) = (row.id, row.revision);
         let from = self.place(Table::Record, &kind, id, revision, &subject);
         let to = self.place(Table::EarlierRevision, &kind, id, revision, &subject);
         let opened = sealing::open(&subject.key, &from, row.body)?;
         let body: Sealed = sealing::seal(&subject.key, &to, &[opened.expose()])?;
         let (kind, subject) = (kind.number, subject.number);
-        writing.keep_earlier(&EarlierRow { id, revision, kind, subject, body })
+        writing.keep_earlier(&EarlierRow {
+            id,
+            revision,
+            kind,
+            subject,
+            body,
+        })
     }
 
     fn make_names(
@@ -208,8 +254,12 @@ impl OpenClass {
         record: &Record,
     ) -> Result<(Arc<Term>, Arc<Subject>)> {
         let keys = &self.keys;
-        let kind = self.names.make_term(keys, writing, TokenSpace::Kind, &record.kind)?;
-        let subject = self.names.make_subject(keys, writing, record.subject.as_ref())?;
+        let kind = self
+            .names
+            .make_term(keys, writing, TokenSpace::Kind, &record.kind)?;
+        let subject = self
+            .names
+            .make_subject(keys, writing, record.subject.as_ref())?;
         Ok((kind, subject))
     }
 
@@ -268,7 +318,9 @@ fn index_entry(
 }
 
 pub(super) fn is_expired(row: &Row, now: Timestamp) -> bool {
-    row.index.expires.is_some_and(|expires| expires <= now.to_micros())
+    row.index
+        .expires
+        .is_some_and(|expires| expires <= now.to_micros())
 }
 
 fn settings_place(keys: &ClassKeys) -> Context<'static> {

@@ -6,7 +6,9 @@ use super::live::Inner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{FileName, VaultDir, VaultLock};
 use crate::id::{SlotId, VaultId};
-use crate::keys::{ClassKeys, Factors, Header, RetiredShare, Slot, SlotKind, StoredHeader, WrapPurpose};
+use crate::keys::{
+    ClassKeys, Factors, Header, RetiredShare, Slot, SlotKind, StoredHeader, WrapPurpose,
+};
 
 /// Shared by a vault's handle and its session.
 pub(crate) struct Opening {
@@ -79,8 +81,16 @@ impl Opening {
         candidates: Vec<Arc<StoredHeader>>,
         authentic: bool,
     ) -> Self {
-        let header = Mutex::new(Copies { candidates, authentic });
-        Self { dir, _lock: lock, header, active: Mutex::new(Weak::new()) }
+        let header = Mutex::new(Copies {
+            candidates,
+            authentic,
+        });
+        Self {
+            dir,
+            _lock: lock,
+            header,
+            active: Mutex::new(Weak::new()),
+        }
     }
 
     /// The vault's identity, as the newest copy of the header says.
@@ -91,7 +101,12 @@ impl Opening {
     /// The newest copy of the header: authentic once a session has been open, else only parsed.
     pub(crate) fn newest(&self) -> Arc<StoredHeader> {
         let copies = self.copies();
-        Arc::clone(copies.candidates.first().expect("an opening has at least one header copy"))
+        Arc::clone(
+            copies
+                .candidates
+                .first()
+                .expect("an opening has at least one header copy"),
+        )
     }
 
     /// Opens the wrap for a purpose with whichever slot takes these factors, and authenticates the
@@ -112,7 +127,11 @@ impl Opening {
         let mut tried: Vec<&Slot> = Vec::new();
         let mut found = None;
         'copies: for copy in &copies.candidates {
-            for slot in copy.header.slots_of(kind).filter(|slot| suits(slot, factors)) {
+            for slot in copy
+                .header
+                .slots_of(kind)
+                .filter(|slot| suits(slot, factors))
+            {
                 if tried.contains(&slot) {
                     continue;
                 }
@@ -125,7 +144,13 @@ impl Opening {
                                 && keys.iter().all(|keys| other.verifies(keys))
                         });
                         if let Some(at) = vouched {
-                            found = Some((at, Unlocked { keys, slot: slot.id }));
+                            found = Some((
+                                at,
+                                Unlocked {
+                                    keys,
+                                    slot: slot.id,
+                                },
+                            ));
                             break 'copies;
                         }
                         failure = Some(ErrorKind::TamperDetected.into());
@@ -146,7 +171,9 @@ impl Opening {
     /// not stop the session: the next unlock tries again.
     pub(crate) fn heal(&self) {
         let copies = self.copies();
-        let Some(copy) = copies.candidates.first().filter(|_| copies.authentic) else { return };
+        let Some(copy) = copies.candidates.first().filter(|_| copies.authentic) else {
+            return;
+        };
         for name in [FileName::Header, FileName::HeaderTwin] {
             let stored = self.dir.read(name, Header::MAX_BYTES);
             if !matches!(stored, Ok(Some(bytes)) if bytes == copy.text().as_bytes()) {
@@ -183,12 +210,22 @@ impl Opening {
     pub(crate) fn destroy_retired(&self, factors: Factors<'_>, keys: [&ClassKeys; 3]) {
         let Some(host) = factors.share else { return };
         let header = self.newest().header.clone();
-        let destroyed = |retired: &RetiredShare| {
-            retired.provider == host.provider()
-                && host.destroy(retired.purpose, &retired.blob).is_ok()
+        // A new phone may have given a new key the very name that an old phone's key had: what a
+        // slot still uses is never destroyed.
+        let in_use = |retired: &RetiredShare| {
+            header.slots.iter().flat_map(Slot::shares).any(|share| share.blob == retired.blob)
         };
-        let left: Vec<_> =
-            header.retired.iter().filter(|retired| !destroyed(retired)).cloned().collect();
+        let destroyed = |retired: &RetiredShare| {
+            in_use(retired)
+                || (retired.provider == host.provider()
+                    && host.destroy(retired.purpose, &retired.blob).is_ok())
+        };
+        let left: Vec<_> = header
+            .retired
+            .iter()
+            .filter(|retired| !destroyed(retired))
+            .cloned()
+            .collect();
         if left.len() == header.retired.len() {
             return;
         }
@@ -216,10 +253,7 @@ impl Opening {
     /// # Errors
     ///
     /// [`ErrorKind::SessionActive`].
-    pub(super) fn activate(
-        &self,
-        open: impl FnOnce() -> Result<Arc<Inner>>,
-    ) -> Result<Arc<Inner>> {
+    pub(super) fn activate(&self, open: impl FnOnce() -> Result<Arc<Inner>>) -> Result<Arc<Inner>> {
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
         if active.upgrade().is_some_and(|inner| !inner.is_locked()) {
             return Err(ErrorKind::SessionActive.into());

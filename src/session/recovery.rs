@@ -21,7 +21,11 @@ impl<'a> RecoveryRenewal<'a> {
         let kind = credentials.slot_kind().filter(|kind| kind.is_everyday());
         check_passphrase(kind.ok_or(ErrorKind::NoMatchingSlot)?, credentials.words())?;
         lease.with_keys(|_, _| Ok(()))?;
-        Ok(Self { lease, credentials, code: RecoveryCode::make()? })
+        Ok(Self {
+            lease,
+            credentials,
+            code: RecoveryCode::make()?,
+        })
     }
 
     /// The code to be shown and written down.
@@ -84,10 +88,24 @@ fn renew(
     let mut new = Vec::new();
     let made = (|| {
         if let Some(kind) = everyday {
-            new.push(NewSlot { kind, factors, cost }.make(header.vault, keys, false)?);
+            new.push(
+                NewSlot {
+                    kind,
+                    factors,
+                    cost,
+                }
+                .make(header.vault, keys, false)?,
+            );
         }
         let code = code.key(header.vault);
-        new.extend(recovery_slots(header.vault, keys, factors, &code, cost, alone)?);
+        new.extend(recovery_slots(
+            header.vault,
+            keys,
+            factors,
+            &code,
+            cost,
+            alone,
+        )?);
         let mut draft = Draft::of(&header);
         draft.slots.extend(new.iter().cloned());
         for slot in header.slots.iter().filter(|slot| old(slot)) {
@@ -99,7 +117,10 @@ fn renew(
         new.iter().for_each(|slot| slot.destroy_shares(factors));
         return Err(error);
     }
-    Ok(new.first().filter(|_| everyday.is_some()).map(|slot| slot.id))
+    Ok(new
+        .first()
+        .filter(|_| everyday.is_some())
+        .map(|slot| slot.id))
 }
 
 impl fmt::Debug for RecoveryRenewal<'_> {

@@ -37,7 +37,11 @@ impl SlotInfo {
             kind: slot.kind,
             opens_priority: slot.wrap(WrapPurpose::Priority).is_some(),
             provider: share.map(|share| share.provider.clone()),
-            kdf: slot.wraps.iter().find_map(|wrap| wrap.kdf).map(|(cost, _)| cost),
+            kdf: slot
+                .wraps
+                .iter()
+                .find_map(|wrap| wrap.kdf)
+                .map(|(cost, _)| cost),
         }
     }
 }
@@ -64,7 +68,13 @@ impl<'a> Slots<'a> {
     /// [`ErrorKind::Locked`].
     pub fn list(&self) -> Result<Vec<SlotInfo>> {
         self.lease.with_keys(|opening, _| {
-            Ok(opening.newest().header.slots.iter().map(SlotInfo::of).collect())
+            Ok(opening
+                .newest()
+                .header
+                .slots
+                .iter()
+                .map(SlotInfo::of)
+                .collect())
         })
     }
 
@@ -117,7 +127,11 @@ impl<'a> Slots<'a> {
             let header = opening.newest().header.clone();
             let mut draft = Draft::of(&header);
             draft.take_out(slot)?;
-            let factors = Factors { passphrase: None, share, code: None };
+            let factors = Factors {
+                passphrase: None,
+                share,
+                code: None,
+            };
             draft.write(opening, &header, keys, factors)
         })
     }
@@ -133,8 +147,16 @@ impl<'a> Slots<'a> {
         self.lease.with_keys(|opening, keys| {
             let header = opening.newest().header.clone();
             let key = code.key(header.vault);
-            let factors = Factors { passphrase: None, share: None, code: Some(&key) };
-            let new = NewSlot { kind: SlotKind::Emergency, factors, cost: KdfParameters::DEFAULT };
+            let factors = Factors {
+                passphrase: None,
+                share: None,
+                code: Some(&key),
+            };
+            let new = NewSlot {
+                kind: SlotKind::Emergency,
+                factors,
+                cost: KdfParameters::DEFAULT,
+            };
             let mut draft = Draft::of(&header);
             draft.slots.push(new.make(header.vault, keys, false)?);
             draft.write(opening, &header, keys, factors)
@@ -170,7 +192,11 @@ impl<'a> Slots<'a> {
             let mut draft = Draft::of(&header);
             let cost = strongest(&header);
             let factors = Factors::of(credentials);
-            let slot = NewSlot { kind, factors, cost };
+            let slot = NewSlot {
+                kind,
+                factors,
+                cost,
+            };
             // Bounds are checked before the host is asked for a key.
             draft.check_room(old.is_none())?;
             if let Some(old) = old
@@ -185,9 +211,8 @@ impl<'a> Slots<'a> {
                 None => Ok(()),
                 Some(old) => draft.take_out(old),
             };
-            let changed = changed.and_then(|()| {
-                draft.follow_passphrase(&header, old, credentials, cost, keys)
-            });
+            let changed = changed
+                .and_then(|()| draft.follow_passphrase(&header, old, credentials, cost, keys));
             let written = changed.and_then(|()| draft.write(opening, &header, keys, factors));
             if let Err(error) = written {
                 draft.destroy_new(id, factors);
@@ -251,9 +276,11 @@ pub(crate) fn recovery_slots(
     let factors = factors.with_code(code);
     let kinds: &[SlotKind] = match (factors.share.is_some(), code_alone) {
         (true, false) => &[SlotKind::RecoveryShare, SlotKind::RecoveryPassphrase],
-        (true, true) => {
-            &[SlotKind::RecoveryShare, SlotKind::RecoveryPassphrase, SlotKind::RecoveryCode]
-        }
+        (true, true) => &[
+            SlotKind::RecoveryShare,
+            SlotKind::RecoveryPassphrase,
+            SlotKind::RecoveryCode,
+        ],
         (false, _) => &[SlotKind::RecoveryCode],
     };
     let mut slots: Vec<Slot> = Vec::new();
@@ -263,7 +290,13 @@ pub(crate) fn recovery_slots(
             share: factors.share.filter(|_| kind.takes_share()),
             code: factors.code,
         };
-        match (NewSlot { kind, factors, cost }).make(vault, keys, false) {
+        match (NewSlot {
+            kind,
+            factors,
+            cost,
+        })
+        .make(vault, keys, false)
+        {
             Ok(slot) => slots.push(slot),
             Err(error) => {
                 for slot in &slots {
@@ -284,12 +317,19 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn of(header: &Header) -> Self {
-        Self { slots: header.slots.clone(), retired: header.retired.clone() }
+        Self {
+            slots: header.slots.clone(),
+            retired: header.retired.clone(),
+        }
     }
 
     /// Takes a slot out and puts its platform keys on the list of those to be destroyed.
     pub(super) fn take_out(&mut self, id: SlotId) -> Result<()> {
-        let at = self.slots.iter().position(|slot| slot.id == id).ok_or(ErrorKind::NotFound)?;
+        let at = self
+            .slots
+            .iter()
+            .position(|slot| slot.id == id)
+            .ok_or(ErrorKind::NotFound)?;
         let slot = self.slots.remove(at);
         if !self.slots.iter().any(|slot| slot.kind.is_everyday()) {
             return Err(ErrorKind::LastSlot.into());
@@ -332,13 +372,22 @@ impl Draft {
     ) -> Result<()> {
         let replaced = header.slots.iter().find(|slot| Some(slot.id) == old);
         let everyday = replaced.is_some_and(|slot| slot.kind.is_everyday());
-        let Some(passphrase) = credentials.words().filter(|_| everyday) else { return Ok(()) };
+        let Some(passphrase) = credentials.words().filter(|_| everyday) else {
+            return Ok(());
+        };
         for slot in &mut self.slots {
             if slot.kind == SlotKind::RecoveryPassphrase {
                 let code = slot.escrowed(header.vault, priority_of(keys))?;
-                let factors =
-                    Factors { passphrase: Some(passphrase), share: None, code: Some(&code) };
-                let new = NewSlot { kind: slot.kind, factors, cost };
+                let factors = Factors {
+                    passphrase: Some(passphrase),
+                    share: None,
+                    code: Some(&code),
+                };
+                let new = NewSlot {
+                    kind: slot.kind,
+                    factors,
+                    cost,
+                };
                 *slot = new.make(header.vault, keys, false)?;
             }
         }
@@ -355,12 +404,20 @@ impl Draft {
 
 /// The cost that the vault's slots already have; a new one is no weaker.
 pub(super) fn strongest(header: &Header) -> KdfParameters {
-    let costs = header.slots.iter().flat_map(|slot| &slot.wraps).filter_map(|wrap| wrap.kdf);
+    let costs = header
+        .slots
+        .iter()
+        .flat_map(|slot| &slot.wraps)
+        .filter_map(|wrap| wrap.kdf);
     let work = |cost: &KdfParameters| u64::from(cost.memory_kib()) * u64::from(cost.passes());
-    costs.map(|(cost, _)| cost).max_by_key(work).unwrap_or(KdfParameters::DEFAULT)
+    costs
+        .map(|(cost, _)| cost)
+        .max_by_key(work)
+        .unwrap_or(KdfParameters::DEFAULT)
 }
 
 fn priority_of(keys: [&ClassKeys; 3]) -> &ClassKeys {
     let mut keys = keys.into_iter();
-    keys.find(|keys| keys.class() == Class::Priority).expect("all three classes' keys are given")
+    keys.find(|keys| keys.class() == Class::Priority)
+        .expect("all three classes' keys are given")
 }

@@ -35,7 +35,9 @@ impl Reading<'_> {
 
     /// Whether any mark of an applied intent is left.
     pub(crate) fn has_any_applied(&self) -> Result<bool> {
-        cached(self.0, "SELECT 1 FROM applied LIMIT 1")?.exists([]).map_err(from_sqlite)
+        cached(self.0, "SELECT 1 FROM applied LIMIT 1")?
+            .exists([])
+            .map_err(from_sqlite)
     }
 }
 

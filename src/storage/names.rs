@@ -72,17 +72,6 @@ impl Reading<'_> {
         .optional()
         .map_err(from_sqlite)
     }
-
-    /// The subject with the least number above `after`.
-    pub(crate) fn subject_after(&self, after: i64) -> Result<Option<StoredSubject>> {
-        cached(
-            self.0,
-            "SELECT subject, key_id, key, name FROM subjects WHERE subject > ?1 ORDER BY subject LIMIT 1",
-        )?
-        .query_row([after], read_subject)
-        .optional()
-        .map_err(from_sqlite)
-    }
 }
 
 impl Writing<'_> {

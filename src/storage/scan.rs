@@ -51,11 +51,18 @@ pub(crate) struct Scan {
 const MOST_BYTES: usize = 1024 * 1024;
 
 impl Reading<'_> {
-    /// The rows after a position, or the first ones, in order: at least one unless there are none.
-    pub(crate) fn scan(&self, scan: &Scan, after: Option<Position>) -> Result<Vec<Row>> {
+    /// At most `most` rows after a position, or the first ones, in order: at least one unless there
+    /// are none.
+    pub(crate) fn scan(
+        &self,
+        scan: &Scan,
+        after: Option<Position>,
+        most: usize,
+    ) -> Result<Vec<Row>> {
         let mut page = Page {
             rows: Vec::new(),
             bytes: 0,
+            most,
         };
         let expiry = self.anything_expired(scan.now)?;
         if let Some(after) = after {

@@ -163,7 +163,10 @@ fn transaction<T>(writer: &Connection, work: impl FnOnce(&Writing<'_>) -> Result
     let run = |sql| cached(writer, sql)?.execute([]).map_err(from_sqlite);
     run("BEGIN IMMEDIATE")?;
     // Rolls back on every way out but the commit, a panic in `work` included.
-    let mut undo = Undo { writer, armed: true };
+    let mut undo = Undo {
+        writer,
+        armed: true,
+    };
     let value = work(&Writing(writer))?;
     run("COMMIT")?;
     undo.armed = false;

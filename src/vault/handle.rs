@@ -112,7 +112,11 @@ impl Vault {
     pub fn unlock_emergency(&self, code: &EmergencyCode) -> Result<EmergencySession> {
         self.opening.check_idle()?;
         let key = code.key(self.id());
-        let factors = Factors { passphrase: None, share: None, code: Some(&key) };
+        let factors = Factors {
+            passphrase: None,
+            share: None,
+            code: Some(&key),
+        };
         let purpose = WrapPurpose::Emergency;
         let unlocked = self.opening.unlock(SlotKind::Emergency, purpose, factors)?;
         EmergencySession::begin(&self.opening, unlocked)
@@ -141,14 +145,24 @@ impl Vault {
     /// The key slots, as the header says. While the vault was not unlocked by this handle nothing
     /// vouches for it.
     pub fn slots(&self) -> Vec<SlotInfo> {
-        self.opening.newest().header.slots.iter().map(SlotInfo::of).collect()
+        self.opening
+            .newest()
+            .header
+            .slots
+            .iter()
+            .map(SlotInfo::of)
+            .collect()
     }
 
     /// How keys are protected in this process's memory.
     pub fn memory_protection() -> MemoryProtection {
         let (keys_locked, keys_undumpable) = memory::key_region();
         let sqlite_heap_wiped = storage::sqlite_heap_is_wiped();
-        MemoryProtection { keys_locked, keys_undumpable, sqlite_heap_wiped }
+        MemoryProtection {
+            keys_locked,
+            keys_undumpable,
+            sqlite_heap_wiped,
+        }
     }
 }
 

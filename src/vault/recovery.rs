@@ -28,13 +28,21 @@ impl<'a> Recovery<'a> {
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
         let new_kind = new.slot_kind().filter(|kind| kind.is_everyday());
         check_passphrase(new_kind.ok_or(ErrorKind::NoMatchingSlot)?, new.words())?;
-        let code = old.code().ok_or(ErrorKind::NoMatchingSlot)?.key(opening.vault());
+        let code = old
+            .code()
+            .ok_or(ErrorKind::NoMatchingSlot)?
+            .key(opening.vault());
         let factors = Factors::of(old).with_code(&code);
         let standard = opening.unlock(kind, WrapPurpose::Standard, factors)?;
         let priority = opening.unlock(kind, WrapPurpose::Priority, factors)?;
         opening.heal();
         let code = RecoveryCode::make()?;
-        Ok(Self { opening, keys: Some([standard, priority]), new, code })
+        Ok(Self {
+            opening,
+            keys: Some([standard, priority]),
+            new,
+            code,
+        })
     }
 
     /// The new code, in place of the one that was used. Show it once.

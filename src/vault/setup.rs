@@ -41,7 +41,13 @@ impl<'a> Setup<'a> {
         }
         let cost = options.kdf.choose()?;
         let code = RecoveryCode::make()?;
-        Ok(Self { path: path.to_owned(), options, credentials, cost, code })
+        Ok(Self {
+            path: path.to_owned(),
+            options,
+            credentials,
+            cost,
+            code,
+        })
     }
 
     /// The code that brings the owner back when a factor is lost. Show it once.
@@ -82,14 +88,23 @@ impl<'a> Setup<'a> {
         dir.begin_setup(&lock)?;
         let vault = VaultId::make()?;
         let make = |class| ClassKeys::make(vault, class);
-        let keys = [make(Class::Emergency)?, make(Class::Standard)?, make(Class::Priority)?];
+        let keys = [
+            make(Class::Emergency)?,
+            make(Class::Standard)?,
+            make(Class::Priority)?,
+        ];
         for keys in &keys {
             create_database(&dir, keys, self.options.keep_history)?;
         }
         let [emergency, standard, priority] = &keys;
         let keys = [emergency, standard, priority];
         let slots = self.make_slots(vault, keys, recoverable)?;
-        let header = Header { vault, generation: 1, slots, retired: Vec::new() };
+        let header = Header {
+            vault,
+            generation: 1,
+            slots,
+            retired: Vec::new(),
+        };
         let text = header.to_text(keys);
         let written = dir
             .replace(FileName::HeaderTwin, text.as_bytes())
@@ -110,9 +125,17 @@ impl<'a> Setup<'a> {
         keys: [&ClassKeys; 3],
         recoverable: bool,
     ) -> Result<Vec<Slot>> {
-        let kind = self.credentials.slot_kind().ok_or(ErrorKind::NoMatchingSlot)?;
+        let kind = self
+            .credentials
+            .slot_kind()
+            .ok_or(ErrorKind::NoMatchingSlot)?;
         let factors = Factors::of(&self.credentials);
-        let everyday = NewSlot { kind, factors, cost: self.cost }.make(vault, keys, false)?;
+        let everyday = NewSlot {
+            kind,
+            factors,
+            cost: self.cost,
+        }
+        .make(vault, keys, false)?;
         let mut slots = vec![everyday];
         if recoverable {
             let (code, alone) = (self.code.key(vault), self.options.code_alone);

@@ -1,0 +1,57 @@
+//! What the tests of the public API share.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its own part"
+)]
+
+pub mod data;
+pub mod host;
+
+use std::path::{Path, PathBuf};
+
+use vitalock::{Credentials, Kdf, KdfParameters, Options, Passphrase, Vault};
+
+pub use host::Keystore;
+
+/// A private directory that is removed with the value.
+pub struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// Where a vault may be made.
+    pub fn vault(&self) -> PathBuf {
+        self.0.path().join("vault")
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+pub const WORDS: &[u8] = "vier stille Reiher waten".as_bytes();
+
+pub fn words() -> Passphrase {
+    Passphrase::new(WORDS).unwrap()
+}
+
+/// Real Argon2id at the floor, so that tests spend their time on what they test.
+pub fn options() -> Options {
+    Options::new().kdf(Kdf::Fixed(KdfParameters::FLOOR))
+}
+
+/// A vault with a primary slot and its recovery slots, and the recovery code's text.
+pub fn make_vault(dir: &Path, keystore: &Keystore) -> (Vault, String) {
+    make_vault_with(dir, keystore, options())
+}
+
+pub fn make_vault_with(dir: &Path, keystore: &Keystore, options: Options) -> (Vault, String) {
+    let words = words();
+    let setup = Vault::create(dir, options, Credentials::passphrase(&words).and(keystore)).unwrap();
+    let code = setup.recovery_code().reveal(str::to_owned);
+    let vault = setup.confirm_recovery(code.as_bytes()).unwrap();
+    (vault, code)
+}
