@@ -213,7 +213,11 @@ impl Opening {
         // A new phone may have given a new key the very name that an old phone's key had: what a
         // slot still uses is never destroyed.
         let in_use = |retired: &RetiredShare| {
-            header.slots.iter().flat_map(Slot::shares).any(|share| share.blob == retired.blob)
+            header
+                .slots
+                .iter()
+                .flat_map(Slot::shares)
+                .any(|share| share.blob == retired.blob)
         };
         let destroyed = |retired: &RetiredShare| {
             in_use(retired)
