@@ -1,6 +1,7 @@
 //! The FHIR reader against documents that mean it harm.
 
 use std::ops::Range;
+#[expect(clippy::disallowed_types, reason = "a bound on the time of a refusal")]
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -291,6 +292,7 @@ fn hostile_documents_take_time_in_step_with_their_length() {
         .max_resource_bytes(usize::MAX);
     let reader = Reader::with_limits(limits);
     for (name, document) in documents {
+        #[expect(clippy::disallowed_types, reason = "as above")]
         let start = Instant::now();
         let json = document.as_bytes();
         let _ = (reader.resource(json), reader.bundle(json));

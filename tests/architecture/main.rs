@@ -80,12 +80,14 @@ const HOMES: &[Home] = &[
     },
     Home {
         names: &["zeroize"],
-        // Besides the two homes: Argon2's block memory, and the checksum of a written code.
+        // Besides the two homes: Argon2's block memory, the checksum of a written code, and the
+        // blocks that SQLite frees.
         places: &[
             "src/memory.rs",
             "src/secret.rs",
             "src/keys/code.rs",
             "src/keys/kdf.rs",
+            "src/storage/heap.rs",
         ],
         reason: "secrets live in the types of secret, which wipe themselves",
     },
