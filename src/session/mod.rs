@@ -18,6 +18,8 @@ mod open_class;
 mod opening;
 mod recovery;
 mod slots;
+#[cfg(test)]
+mod spec_vectors;
 
 pub use emergency::EmergencySession;
 pub use handle::Session;
