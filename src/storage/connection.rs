@@ -100,6 +100,8 @@ fn harden(connection: &Connection) -> Result<()> {
 
 fn set_pragmas(connection: &Connection, role: Role) -> Result<()> {
     if role == Role::Creator {
+        // First of all: the next line but one writes, and would leave a journal file for a moment.
+        journal_mode(connection, "memory")?;
         pragma(connection, "page_size", PAGE_SIZE, PAGE_SIZE)?;
         pragma(connection, "auto_vacuum", AUTO_VACUUM, AUTO_VACUUM)?;
     }
@@ -120,8 +122,7 @@ fn set_pragmas(connection: &Connection, role: Role) -> Result<()> {
     pragma(connection, "cache_spill", 0, 0)?;
     pragma(connection, "synchronous", 2, 2)?;
     if role == Role::Creator {
-        // The first transaction, which makes the tables, leaves no journal file behind.
-        return journal_mode(connection, "memory");
+        return Ok(());
     }
     if !is_wal(connection)? {
         // This crate leaves no database in another mode, and turning it back would take a journal.
