@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use super::failure::from_sqlite;
 use super::heap;
@@ -46,6 +46,11 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut connection =
         Connection::open_with_flags_and_vfs(path, flags, VFS).map_err(from_sqlite)?;
+    if connection.is_readonly(MAIN_DB).map_err(from_sqlite)? {
+        // SQLite settles for reading what it may not write, and would then make an index file
+        // (-shm) beside the log. Nothing was read or made so far.
+        return Err(ErrorKind::ReadOnly.into());
+    }
     connection
         .busy_timeout(Duration::from_secs(5))
         .map_err(from_sqlite)?;
