@@ -2,8 +2,9 @@
 //!
 //! **Does** make and open the directory, see its setting-up through, and do by descriptor what the
 //! rooms above want done to its files.
-//! **Never** removes a header, or a database that no set-up marker vouches for; never opens a
-//! database file, because closing it again would drop the locks that SQLite holds on it.
+//! **Never** removes a header but that of a set-up that failed, or a database that no set-up marker
+//! vouches for; never opens a database file that SQLite may have open, because closing it again
+//! would drop the locks that SQLite holds on it.
 //! **Format** the set-up marker, an empty file that is there until the vault is complete.
 
 use std::os::fd::OwnedFd;
@@ -87,6 +88,23 @@ impl VaultDir {
     /// `ReadOnly` or `Io` as the system says.
     pub(crate) fn finish_setup(&self) -> Result<()> {
         atomic::remove(&self.descriptor, FileName::SetupMarker.text())?;
+        atomic::sync(&self.descriptor)
+    }
+
+    /// Takes back the headers of a set-up that failed while it wrote them, so that it may begin
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// `VaultExists` where no marker says that this is a set-up; `ReadOnly` or `Io` as the system
+    /// says: a header may then still be there, or come back after a crash.
+    pub(crate) fn abandon_setup(&self, _lock: &VaultLock) -> Result<()> {
+        if !self.setup_pending()? {
+            return Err(ErrorKind::VaultExists.into());
+        }
+        for name in [FileName::Header, FileName::HeaderTwin] {
+            atomic::remove(&self.descriptor, name.text())?;
+        }
         atomic::sync(&self.descriptor)
     }
 

@@ -97,6 +97,7 @@ fn open_seen(dir: impl AsFd, name: &str, access: OFlags, seen: &Stat) -> Result<
     let file = match retry_on_intr(|| openat(dir.as_fd(), name, access | ALWAYS, Mode::empty())) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
+        Err(error) if access.contains(OFlags::RDWR) => return Err(errno::writing(error)),
         Err(error) => return Err(errno::reading(error)),
     };
     let opened = fstat(&file).map_err(errno::reading)?;

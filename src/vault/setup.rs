@@ -108,14 +108,18 @@ impl<'a> Setup<'a> {
         let text = header.to_text(keys);
         let written = dir
             .replace(FileName::HeaderTwin, text.as_bytes())
-            .and_then(|()| dir.replace(FileName::Header, text.as_bytes()))
-            .and_then(|()| dir.finish_setup());
+            .and_then(|()| dir.replace(FileName::Header, text.as_bytes()));
         if let Err(error) = written {
-            for slot in &header.slots {
-                slot.destroy_shares(Factors::of(&self.credentials));
+            // A header that may still be there is a vault, whose shares must live.
+            if dir.abandon_setup(&lock).is_ok() {
+                for slot in &header.slots {
+                    slot.destroy_shares(Factors::of(&self.credentials));
+                }
             }
             return Err(error);
         }
+        // With its headers the vault is whole: a marker that stays goes at the next opening.
+        let _ = dir.finish_setup();
         Ok(Vault::over(Arc::new(Opening::made(dir, lock, &text)?)))
     }
 
