@@ -12,12 +12,14 @@ mod handle;
 mod intent;
 mod lease;
 mod live;
+mod located;
 mod matches;
 mod names;
 mod open_class;
 mod opening;
 mod recovery;
 mod slots;
+mod transaction;
 
 pub use emergency::EmergencySession;
 pub use handle::Session;
