@@ -12,6 +12,7 @@ mod handle;
 mod intent;
 mod lease;
 mod live;
+mod located;
 mod matches;
 mod names;
 mod open_class;
@@ -20,6 +21,7 @@ mod recovery;
 mod slots;
 #[cfg(test)]
 mod spec_vectors;
+mod transaction;
 
 pub use emergency::EmergencySession;
 pub use handle::Session;

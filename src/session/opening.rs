@@ -252,15 +252,19 @@ impl Opening {
         Ok(())
     }
 
-    /// Registers the one session that may be open.
+    /// Registers the one session that may be open, once the last one is closed to the end.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SessionActive`].
     pub(super) fn activate(&self, open: impl FnOnce() -> Result<Arc<Inner>>) -> Result<Arc<Inner>> {
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-        if active.upgrade().is_some_and(|inner| !inner.is_locked()) {
-            return Err(ErrorKind::SessionActive.into());
+        if let Some(inner) = active.upgrade() {
+            if !inner.is_locked() {
+                return Err(ErrorKind::SessionActive.into());
+            }
+            // Locking has begun, and a call under way may still be writing: wait for it.
+            inner.lock();
         }
         let inner = open()?;
         *active = Arc::downgrade(&inner);
