@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::code::RecoveryCode;
+use super::kind::SlotKind;
 use super::passphrase::Passphrase;
 use super::share::KeyShare;
-use super::slot::SlotKind;
 
 /// A combination of factors. It opens the slots that take exactly these.
 ///

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use super::draft::{Draft, NewSlot, check_passphrase, recovery_slots, strongest};
 use super::lease::Lease;
 use super::opening::Opening;
-use super::slots::{Draft, NewSlot, check_passphrase, recovery_slots, strongest};
 use crate::error::{ErrorKind, Result};
 use crate::id::SlotId;
 use crate::keys::{ClassKeys, Credentials, Factors, RecoveryCode, Slot, SlotKind};
