@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::code::RecoveryCode;
+use super::code::{Code, RecoveryCode};
 use super::kind::SlotKind;
 use super::passphrase::Passphrase;
 use super::share::KeyShare;
@@ -96,8 +96,8 @@ impl<'a> Credentials<'a> {
         self.passphrase
     }
 
-    pub(crate) fn code(&self) -> Option<&'a RecoveryCode> {
-        self.code
+    pub(crate) fn code(&self) -> Option<Code<'a>> {
+        self.code.map(Code::Recovery)
     }
 }
 

@@ -35,7 +35,7 @@ pub use passphrase::Passphrase;
 pub use share::{KeyShare, Purpose, ShareError, ShareSink};
 
 pub(crate) use class_keys::{ClassKeys, TokenSpace};
-pub(crate) use code::CodeKey;
+pub(crate) use code::{Code, CodeKey};
 pub(crate) use factors::Factors;
 pub(crate) use header::{Header, RetiredShare, StoredHeader};
 pub(crate) use kind::WrapPurpose;

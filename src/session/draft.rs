@@ -5,8 +5,7 @@ use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::{SlotId, VaultId};
 use crate::keys::{
-    ClassKeys, CodeKey, Credentials, Factors, Header, KdfParameters, Passphrase, RetiredShare,
-    Slot, SlotKind,
+    ClassKeys, CodeKey, Factors, Header, KdfParameters, Passphrase, RetiredShare, Slot, SlotKind,
 };
 
 /// A slot to be made.
@@ -110,12 +109,30 @@ impl Draft {
             .iter()
             .position(|slot| slot.id == id)
             .ok_or(ErrorKind::NotFound)?;
-        let slot = self.slots.remove(at);
-        if !self.slots.iter().any(|slot| slot.kind.is_everyday()) {
+        self.retired.extend(self.slots.remove(at).shares());
+        Ok(())
+    }
+
+    /// Whether the header may be written so, or with one more slot of this kind: to be asked
+    /// before the host is asked for a key.
+    pub(super) fn check(&self, more: Option<SlotKind>) -> Result<()> {
+        let mut kinds = self.slots.iter().map(|slot| slot.kind).chain(more);
+        if !kinds.any(SlotKind::is_everyday) {
             return Err(ErrorKind::LastSlot.into());
         }
-        self.retired.extend(slot.shares());
+        if self.retired.len() > Header::MAX_RETIRED
+            || self.slots.len() + usize::from(more.is_some()) > Header::MAX_SLOTS
+        {
+            return Err(ErrorKind::SlotTableFull.into());
+        }
         Ok(())
+    }
+
+    /// Forgets the platform keys that have waited longest to be destroyed, as many as are too
+    /// many: a recovery is worth more than tidying up in a key store that may be lost.
+    pub(super) fn forget_oldest_retired(&mut self) {
+        let surplus = self.retired.len().saturating_sub(Header::MAX_RETIRED);
+        self.retired.drain(..surplus);
     }
 
     /// Writes the header, then destroys what it retired.
@@ -132,32 +149,17 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn check_room(&self, grows: bool) -> Result<()> {
-        if self.retired.len() + 2 > Header::MAX_RETIRED
-            || (grows && self.slots.len() >= Header::MAX_SLOTS)
-        {
-            return Err(ErrorKind::SlotTableFull.into());
-        }
-        Ok(())
-    }
-
     /// Re-wraps the recovery slot that takes code and passphrase, where the passphrase changed.
     pub(super) fn follow_passphrase(
         &mut self,
-        header: &Header,
-        old: Option<SlotId>,
-        credentials: &Credentials<'_>,
+        vault: VaultId,
+        passphrase: &Passphrase,
         cost: KdfParameters,
         keys: [&ClassKeys; 3],
     ) -> Result<()> {
-        let replaced = header.slots.iter().find(|slot| Some(slot.id) == old);
-        let everyday = replaced.is_some_and(|slot| slot.kind.is_everyday());
-        let Some(passphrase) = credentials.words().filter(|_| everyday) else {
-            return Ok(());
-        };
         for slot in &mut self.slots {
             if slot.kind == SlotKind::RecoveryPassphrase {
-                let code = slot.escrowed(header.vault, priority_of(keys))?;
+                let code = slot.escrowed(vault, priority_of(keys))?;
                 let factors = Factors {
                     passphrase: Some(passphrase),
                     share: None,
@@ -168,17 +170,10 @@ impl Draft {
                     factors,
                     cost,
                 };
-                *slot = new.make(header.vault, keys, false)?;
+                *slot = new.make(vault, keys, false)?;
             }
         }
         Ok(())
-    }
-
-    /// Destroys the platform keys of a new slot whose header could not be written.
-    pub(super) fn destroy_new(&self, id: SlotId, factors: Factors<'_>) {
-        if let Some(slot) = self.slots.iter().find(|slot| slot.id == id) {
-            slot.destroy_shares(factors);
-        }
     }
 }
 

@@ -4,11 +4,13 @@ use std::fmt;
 
 use super::draft::{Draft, NewSlot, check_passphrase, strongest};
 use super::lease::Lease;
+use super::opening::Opening;
 use super::recovery::RecoveryRenewal;
 use crate::error::{ErrorKind, Result};
 use crate::id::SlotId;
 use crate::keys::{
-    Credentials, EmergencyCode, Factors, KdfParameters, KeyShare, Slot, SlotKind, WrapPurpose,
+    ClassKeys, Credentials, EmergencyCode, Factors, Header, KdfParameters, KeyShare, Slot,
+    SlotKind, WrapPurpose,
 };
 
 /// What may be known of a slot.
@@ -108,7 +110,8 @@ impl<'a> Slots<'a> {
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`], [`ErrorKind::LastSlot`] where a biometric slot would replace the
-    /// last slot that opens everything, the errors of the passphrase and of the share. The vault
+    /// last slot that opens everything, [`ErrorKind::SlotTableFull`] where 32 platform keys already
+    /// wait for a host that destroys them, the errors of the passphrase and of the share. The vault
     /// then is as it was.
     pub fn replace(&self, old: SlotId, credentials: &Credentials<'_>) -> Result<SlotId> {
         self.change(credentials, Some(old), false)
@@ -119,18 +122,18 @@ impl<'a> Slots<'a> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`], [`ErrorKind::LastSlot`].
+    /// [`ErrorKind::NotFound`], [`ErrorKind::LastSlot`], and [`ErrorKind::SlotTableFull`] where 32
+    /// platform keys already wait for a host that destroys them.
     pub fn remove(&self, slot: SlotId, share: Option<&dyn KeyShare>) -> Result<()> {
-        self.lease.with_keys(|opening, keys| {
-            let header = opening.newest().header.clone();
-            let mut draft = Draft::of(&header);
+        self.with_header(|opening, header, keys| {
+            let mut draft = Draft::of(header);
             draft.take_out(slot)?;
+            draft.check(None)?;
             let factors = Factors {
-                passphrase: None,
                 share,
-                code: None,
+                ..Factors::default()
             };
-            draft.write(opening, &header, keys, factors)
+            draft.write(opening, header, keys, factors)
         })
     }
 
@@ -142,22 +145,21 @@ impl<'a> Slots<'a> {
     /// [`ErrorKind::SlotTableFull`].
     pub fn add_emergency(&self) -> Result<EmergencyCode> {
         let code = EmergencyCode::make()?;
-        self.lease.with_keys(|opening, keys| {
-            let header = opening.newest().header.clone();
+        self.with_header(|opening, header, keys| {
             let key = code.key(header.vault);
             let factors = Factors {
-                passphrase: None,
-                share: None,
                 code: Some(&key),
+                ..Factors::default()
             };
             let new = NewSlot {
                 kind: SlotKind::Emergency,
                 factors,
                 cost: KdfParameters::DEFAULT,
             };
-            let mut draft = Draft::of(&header);
+            let mut draft = Draft::of(header);
+            draft.check(Some(new.kind))?;
             draft.slots.push(new.make(header.vault, keys, false)?);
-            draft.write(opening, &header, keys, factors)
+            draft.write(opening, header, keys, factors)
         })?;
         Ok(code)
     }
@@ -168,7 +170,9 @@ impl<'a> Slots<'a> {
     /// # Errors
     ///
     /// [`ErrorKind::RandomUnavailable`], [`ErrorKind::NoMatchingSlot`] where the credentials are
-    /// not everyday ones, [`ErrorKind::Locked`].
+    /// not everyday ones, [`ErrorKind::Locked`], and those of
+    /// [`Vault::unlock`](crate::Vault::unlock): the credentials are tried, since new recovery slots
+    /// with a mistyped passphrase would fail when they are needed.
     pub fn renew_recovery<'b>(
         &'b self,
         credentials: &Credentials<'b>,
@@ -185,39 +189,43 @@ impl<'a> Slots<'a> {
         let kind = credentials.slot_kind().filter(|kind| !kind.is_recovery());
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
         check_passphrase(kind, credentials.words())?;
-        self.lease.with_keys(|opening, keys| {
-            let header = opening.newest().header.clone();
-            let mut draft = Draft::of(&header);
-            let cost = strongest(&header);
+        self.with_header(|opening, header, keys| {
+            let mut draft = Draft::of(header);
+            let replaced = header.slots.iter().find(|slot| Some(slot.id) == old);
+            if let Some(old) = old {
+                draft.take_out(old)?;
+            }
+            draft.check(Some(kind))?;
+            let cost = strongest(header);
             let factors = Factors::of(credentials);
-            let slot = NewSlot {
+            let new = NewSlot {
                 kind,
                 factors,
                 cost,
             };
-            // Bounds are checked before the host is asked for a key.
-            draft.check_room(old.is_none())?;
-            if let Some(old) = old
-                && !header.slots.iter().any(|slot| slot.id == old)
-            {
-                return Err(ErrorKind::NotFound.into());
-            }
-            let made = slot.make(header.vault, keys, priority_by_biometric)?;
-            let id = made.id;
-            draft.slots.push(made);
-            let changed = match old {
+            let made = new.make(header.vault, keys, priority_by_biometric)?;
+            draft.slots.push(made.clone());
+            let everyday = replaced.is_some_and(|slot| slot.kind.is_everyday());
+            let followed = match credentials.words().filter(|_| everyday) {
                 None => Ok(()),
-                Some(old) => draft.take_out(old),
+                Some(words) => draft.follow_passphrase(header.vault, words, cost, keys),
             };
-            let changed = changed
-                .and_then(|()| draft.follow_passphrase(&header, old, credentials, cost, keys));
-            let written = changed.and_then(|()| draft.write(opening, &header, keys, factors));
+            let written = followed.and_then(|()| draft.write(opening, header, keys, factors));
             if let Err(error) = written {
-                draft.destroy_new(id, factors);
+                made.destroy_shares(factors);
                 return Err(error);
             }
-            Ok(id)
+            Ok(made.id)
         })
+    }
+
+    /// Lends the header and the keys of all three classes, for one change.
+    fn with_header<T>(
+        &self,
+        change: impl FnOnce(&Opening, &Header, [&ClassKeys; 3]) -> Result<T>,
+    ) -> Result<T> {
+        self.lease
+            .with_keys(|opening, keys| opening.change(|header| change(opening, header, keys)))
     }
 }
 
