@@ -122,7 +122,8 @@ impl VaultDir {
     ///
     /// # Errors
     ///
-    /// `HeaderDamaged` where the file is too long or changes its length while it is read; the
+    /// `HeaderDamaged` where the file is too long, changes its length while it is read or lies on
+    /// a part of the medium that cannot be read; the
     /// `Path…` kinds where it is not private; `TamperDetected` where the name is replaced faster
     /// than it can be opened.
     pub(crate) fn read(&self, name: FileName, limit: usize) -> Result<Option<Vec<u8>>> {
@@ -135,8 +136,8 @@ impl VaultDir {
     ///
     /// # Errors
     ///
-    /// `StorageFull`, `ReadOnly` or `Io`; the old content is then still there, unless it was the
-    /// very last step, making the new name durable, that failed.
+    /// `StorageFull`, `ReadOnly` or `Io`; the old content is then still there. A medium that does
+    /// not confirm the new name is no error here: see [`make_durable`](Self::make_durable).
     pub(crate) fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         debug_assert!(
             matches!(name, FileName::Header | FileName::HeaderTwin),
@@ -144,6 +145,16 @@ impl VaultDir {
         );
         let draft = FileName::HeaderDraft.text();
         atomic::replace(&self.descriptor, name.text(), draft, bytes)
+    }
+
+    /// Makes every name in the directory durable: a header that was replaced is then the one that
+    /// is found after a loss of power.
+    ///
+    /// # Errors
+    ///
+    /// `Io` as the system says.
+    pub(crate) fn make_durable(&self) -> Result<()> {
+        atomic::sync(&self.descriptor)
     }
 
     /// Makes a new empty private file and makes its name durable, so that SQLite finds a database

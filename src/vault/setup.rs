@@ -106,10 +106,7 @@ impl<'a> Setup<'a> {
             retired: Vec::new(),
         };
         let text = header.to_text(keys);
-        let written = dir
-            .replace(FileName::HeaderTwin, text.as_bytes())
-            .and_then(|()| dir.replace(FileName::Header, text.as_bytes()));
-        if let Err(error) = written {
+        if let Err(error) = dir.replace(FileName::HeaderTwin, text.as_bytes()) {
             // A header that may still be there is a vault, whose shares must live.
             if dir.abandon_setup(&lock).is_ok() {
                 for slot in &header.slots {
@@ -118,8 +115,11 @@ impl<'a> Setup<'a> {
             }
             return Err(error);
         }
-        // With its headers the vault is whole: a marker that stays goes at the next opening.
-        let _ = dir.finish_setup();
+        // With one copy in place this is a vault, and its platform keys are in use. What does not
+        // succeed now the next unlock makes good.
+        let _ = dir
+            .replace(FileName::Header, text.as_bytes())
+            .and_then(|()| dir.finish_setup());
         Ok(Vault::over(Arc::new(Opening::made(dir, lock, &text)?)))
     }
 
