@@ -25,6 +25,25 @@ impl FileShare {
         Self { path: path.into() }
     }
 
+    /// HMAC under the key that goes by this blob.
+    pub(crate) fn share(
+        &self,
+        purpose: Purpose,
+        blob: &[u8],
+        challenge: &[u8; 32],
+    ) -> Result<[u8; 32], ShareError> {
+        let keys = self.keys().map_err(unavailable)?;
+        let mut keys = keys.iter();
+        let (_, key) = keys
+            .find(|(name, _)| name.as_bytes() == blob)
+            .ok_or(ShareError::Missing)?;
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes a key of any length");
+        mac.update(&[u8::from(purpose == Purpose::Priority)]);
+        mac.update(challenge);
+        Ok(mac.finalize().into_bytes().into())
+    }
+
     /// The lines of the file: a blob and its key.
     fn keys(&self) -> io::Result<Vec<(String, String)>> {
         match fs::read_to_string(&self.path) {
@@ -75,16 +94,7 @@ impl KeyShare for FileShare {
         challenge: &[u8; 32],
         sink: &mut ShareSink,
     ) -> Result<(), ShareError> {
-        let keys = self.keys().map_err(unavailable)?;
-        let mut keys = keys.iter();
-        let (_, key) = keys
-            .find(|(name, _)| name.as_bytes() == blob)
-            .ok_or(ShareError::Missing)?;
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes a key of any length");
-        mac.update(&[u8::from(purpose == Purpose::Priority)]);
-        mac.update(challenge);
-        sink.fill(&mac.finalize().into_bytes());
+        sink.fill(&self.share(purpose, blob, challenge)?);
         Ok(())
     }
 

@@ -40,7 +40,7 @@ impl Search {
     pub(crate) fn of(json: &[u8]) -> serde_json::Result<Self> {
         let mut strings = BTreeSet::new();
         collect(&serde_json::from_slice(json)?, &mut strings);
-        let scanner = Scanner::new(strings.iter().map(String::as_str));
+        let scanner = Scanner::new(strings.iter().map(String::as_bytes));
         Ok(Self {
             strings: strings.into_iter().collect(),
             scanner,

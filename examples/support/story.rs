@@ -14,7 +14,8 @@ pub(crate) fn in_a_line(json: &[u8]) -> String {
     let name = NAMES.iter().find_map(|path| text(resource.pointer(path)?));
     let measured: Option<Measured<'_>> = serde_json::from_slice(json).ok();
     let values: Vec<_> = measured.iter().flat_map(Measured::values).collect();
-    format!("{}  {}", name.unwrap_or(""), values.join(", "))
+    let line = format!("{}  {}", name.unwrap_or(""), values.join(", "));
+    line.trim_end().to_owned()
 }
 
 /// Where resources keep a name for what they are about, the better one first.

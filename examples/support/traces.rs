@@ -32,18 +32,19 @@ const PIECE: usize = 32;
 const SHORTEST_XORED: usize = 8;
 
 impl Scanner {
-    /// A scanner for these strings, of at least [`SHORTEST`] bytes each.
-    pub(crate) fn new<'a>(strings: impl IntoIterator<Item = &'a str>) -> Self {
+    /// A scanner for these strings, of at least [`SHORTEST`] bytes each, or for bytes that are no
+    /// text, such as keys.
+    pub(crate) fn new<'a>(strings: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let (mut plain, mut xored) = (Patterns::default(), Patterns::default());
-        for (string, text) in strings.into_iter().enumerate() {
-            for piece in pieces(text) {
-                for (spelling, bytes) in spellings(&piece) {
+        for (string, bytes) in strings.into_iter().enumerate() {
+            for piece in pieces(bytes) {
+                for (spelling, bytes) in spellings(piece) {
                     plain.add(Trace { string, spelling }, bytes);
                 }
-                let distinct: BTreeSet<u8> = piece.bytes().collect();
+                let distinct: BTreeSet<&u8> = piece.iter().collect();
                 if piece.len() >= SHORTEST_XORED && distinct.len() >= SHORTEST_XORED / 2 {
                     let spelling = "XORed with a byte";
-                    xored.add(Trace { string, spelling }, differences(piece.as_bytes()));
+                    xored.add(Trace { string, spelling }, differences(piece));
                 }
             }
         }
@@ -84,33 +85,35 @@ impl Patterns {
     }
 }
 
-fn pieces(text: &str) -> Vec<String> {
-    let mut pieces = vec![String::new()];
-    for c in text.chars() {
-        match pieces.last_mut() {
-            Some(last) if last.len() < PIECE => last.push(c),
-            _ => pieces.push(c.into()),
-        }
+fn pieces(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut pieces = Vec::new();
+    // The end of a long string is not worth a chance hit.
+    while bytes.len() >= SHORTEST_XORED || pieces.is_empty() {
+        // UTF-8 is cut between its characters.
+        let follows = |byte: &&u8| **byte & 0xC0 == 0x80;
+        let more = bytes.iter().skip(PIECE).take_while(follows).count();
+        let (piece, rest) = bytes.split_at((PIECE + more).min(bytes.len()));
+        pieces.push(piece);
+        bytes = rest;
     }
-    // The last piece of a long string is not worth a chance hit.
-    pieces.retain(|piece| piece.len() >= SHORTEST_XORED || piece.len() == text.len());
     pieces
 }
 
-fn spellings(text: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let bytes = text.as_bytes();
+fn spellings(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let hex = each(bytes, |_| false, "", false);
-    let json = serde_json::Value::from(text).to_string();
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let mut all = vec![
         ("as it is", bytes.to_vec()),
-        ("in JSON", json.trim_matches('"').into()),
         ("reversed", bytes.iter().rev().copied().collect()),
-        ("UTF-16LE", utf16(text, u16::to_le_bytes)),
-        ("UTF-16BE", utf16(text, u16::to_be_bytes)),
         ("hexadecimal", hex.to_ascii_uppercase().into()),
         ("hexadecimal", hex.into()),
     ];
+    if let Ok(text) = str::from_utf8(bytes) {
+        let json = serde_json::Value::from(text).to_string();
+        all.push(("in JSON", json.trim_matches('"').into()));
+        all.push(("UTF-16LE", utf16(text, u16::to_le_bytes)));
+        all.push(("UTF-16BE", utf16(text, u16::to_be_bytes)));
+    }
     for upper in [true, false] {
         all.push((
             "percent-encoded",
