@@ -155,7 +155,8 @@ fn a_vault_whose_process_died_on_a_full_disk_opens_there() {
     let (vault, session) = unlock(&disk.vault());
     assert_eq!(session.count(&Query::new()).unwrap(), acknowledged);
     let read = session.query(&Query::new()).map(|record| record.unwrap());
-    assert_eq!(u64::try_from(read.count()).unwrap(), acknowledged);
+    let read: Vec<Record> = read.collect();
+    assert_eq!(u64::try_from(read.len()).unwrap(), acknowledged);
     let oldest = session.query(&Query::new()).next().unwrap().unwrap();
     session.lock();
     drop((session, vault));
