@@ -154,8 +154,13 @@ fn is_wal(connection: &Connection) -> Result<bool> {
 }
 
 fn journal_mode(connection: &Connection, mode: &str) -> Result<()> {
-    let now: String = connection
-        .pragma_update_and_check(None, "journal_mode", mode, |row| row.get(0))
+    let mut now = String::new();
+    // To the last row: what the change writes is committed after the first, and may fail.
+    connection
+        .pragma(None, "journal_mode", mode, |row| {
+            now = row.get(0)?;
+            Ok(())
+        })
         .map_err(from_sqlite)?;
     if now == mode {
         Ok(())
