@@ -74,8 +74,12 @@ impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let writer = connection::open(path, Role::Writer)?;
         schema::check(&writer)?;
-        // What a crash left in the log, the traces of an erasure among it, goes to its place.
-        empty_log(&writer)?;
+        // What a crash left in the log, the traces of an erasure among it, goes to its place. On a
+        // full disk it is read where it is.
+        match empty_log(&writer) {
+            Err(error) if error.kind() == ErrorKind::StorageFull => {}
+            emptied => emptied?,
+        }
         Ok(Self {
             path: path.to_owned(),
             writer: Mutex::new(writer),
