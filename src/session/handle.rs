@@ -225,7 +225,7 @@ impl Session {
         let kind = credentials.slot_kind().filter(|kind| !kind.is_recovery());
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
         let factors = Factors::of(credentials);
-        let unlocked = opening.unlock(kind, WrapPurpose::Priority, factors)?;
+        let unlocked = opening.unlock(kind, WrapPurpose::Priority, factors, None)?;
         self.lease(unlocked, factors)
     }
 
@@ -244,8 +244,10 @@ impl Session {
         };
         let lease = Lease::over(session, number);
         lease.with_keys(|opening, keys| {
-            opening.destroy_retired(factors, keys);
-            Ok(())
+            opening.change(|_| {
+                opening.destroy_retired(factors, keys);
+                Ok(())
+            })
         })?;
         Ok(lease)
     }

@@ -1,6 +1,6 @@
 //! The names of one open class: kinds, content types and subjects, each opened once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::{ErrorKind, Result};
@@ -34,9 +34,10 @@ pub(super) struct Names {
 /// A name's text under its space. The empty text stands for no subject.
 type Entry = (u8, SecretText);
 
+/// Ordered maps: a hashed one takes random bytes behind our back, and panics where there are none.
 struct Cache<T> {
-    by_number: HashMap<i64, Arc<T>>,
-    by_text: HashMap<Entry, Arc<T>>,
+    by_number: BTreeMap<i64, Arc<T>>,
+    by_text: BTreeMap<Entry, Arc<T>>,
     /// Made in a transaction that has not committed: its number may yet come to mean another.
     pending: Vec<(Entry, i64, Arc<T>)>,
 }
@@ -44,8 +45,8 @@ struct Cache<T> {
 impl<T> Cache<T> {
     fn new() -> Self {
         Self {
-            by_number: HashMap::new(),
-            by_text: HashMap::new(),
+            by_number: BTreeMap::new(),
+            by_text: BTreeMap::new(),
             pending: Vec::new(),
         }
     }

@@ -1,0 +1,1 @@
+pub(crate) fn single_threaded(_dir: &std::path::Path) {}

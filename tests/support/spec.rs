@@ -1,0 +1,522 @@
+//! A second reader of the format, written from docs/spec alone: header, keys, rows.
+//!
+//! **Does** everything that a program with the files and the factors could do, and checks on the
+//! way every rule that the specification makes for what it meets.
+//! **Never** calls this project: only the primitives come from elsewhere, and XAES-256-GCM is put
+//! together here from AES and AES-GCM.
+//! **Format** docs/spec/01-header.md, 02-keys.md, 03-sealed-record.md, 05-schema-and-pragmas.md.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its own part"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_debug_implementations,
+    reason = "a test may fail where it stands"
+)]
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use aes_gcm::aead::{Aead, Payload};
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+use unicode_normalization::UnicodeNormalization;
+
+#[path = "spec_rows.rs"]
+mod rows;
+
+pub use rows::{Row, read_class};
+
+pub const EMERGENCY: u8 = 1;
+pub const STANDARD: u8 = 2;
+pub const PRIORITY: u8 = 3;
+
+pub type Key = [u8; 32];
+
+/// What the host's key stores answer for a share and a purpose.
+pub type Release<'a> = dyn Fn(&Share, &str) -> Option<Key> + 'a;
+
+/// What a person brings. Each wrap takes what its kind asks for and leaves the rest.
+#[derive(Clone, Copy)]
+pub struct Factors<'a> {
+    pub passphrase: &'a str,
+    pub release: &'a Release<'a>,
+    pub recovery_code: &'a str,
+    pub emergency_code: &'a str,
+}
+
+pub struct Header {
+    pub text: String,
+    pub vault: [u8; 16],
+    pub generation: u64,
+    pub slots: Vec<Slot>,
+    pub retired: Vec<String>,
+    /// Class, where its line begins, MAC; in the order of the file.
+    macs: Vec<(u8, usize, Key)>,
+}
+
+#[derive(Clone)]
+pub struct Slot {
+    pub line: String,
+    pub kind: String,
+    pub escrow: Option<Vec<u8>>,
+    pub wraps: Vec<Wrap>,
+}
+
+#[derive(Clone)]
+pub struct Wrap {
+    pub purpose: String,
+    pub kdf: Option<Kdf>,
+    pub share: Option<Share>,
+    salt: Key,
+    commitment: Key,
+    key: Vec<u8>,
+    /// The line up to and including `salt=`.
+    bound: String,
+}
+
+#[derive(Clone)]
+pub struct Kdf {
+    pub memory_kib: u32,
+    pub passes: u32,
+    pub lanes: u32,
+    pub salt: [u8; 16],
+}
+
+#[derive(Clone)]
+pub struct Share {
+    pub provider: String,
+    pub challenge: Key,
+    pub blob: Vec<u8>,
+}
+
+/// Everything secret on the way from the factors to the class keys of one wrap.
+pub struct Unwrapped {
+    pub stretched: Option<Key>,
+    /// The last block of each of Argon2id's lanes, which the output is hashed from.
+    pub last_blocks: Vec<Vec<u8>>,
+    pub share: Option<Key>,
+    pub code: Option<Key>,
+    /// The pseudo-random key that HKDF extracts from the factors.
+    pub extracted: Key,
+    pub kek: Key,
+    pub class_keys: Vec<(u8, Key)>,
+}
+
+/// A class key and all that is derived from it.
+pub struct ClassKeys {
+    pub class: u8,
+    pub root: Key,
+    /// The pseudo-random key that HKDF extracts from the class key.
+    pub extracted: Key,
+    pub header_mac: Key,
+    pub subject_wrap: Key,
+    pub terms: Key,
+    pub settings: Key,
+    pub intents: Key,
+    pub cursor: Key,
+    pub blind: Key,
+    pub escrow: Key,
+}
+
+impl Header {
+    /// Reads both copies, which must be the same.
+    pub fn read(vault: &Path) -> Self {
+        let text = std::fs::read_to_string(vault.join("header")).unwrap();
+        assert_eq!(
+            text,
+            std::fs::read_to_string(vault.join("header.2")).unwrap()
+        );
+        Self::parse(&text)
+    }
+
+    pub fn parse(text: &str) -> Self {
+        assert!(text.len() <= 131_072 && text.ends_with('\n'));
+        let mut lines = text.split_inclusive('\n').peekable();
+        let mut at = 0;
+        // Where the next line begins and what it says after `prefix`, if it begins with that.
+        let mut next = |prefix: &str| -> Option<(usize, &str)> {
+            let line = lines.next_if(|line| line.starts_with(prefix))?;
+            let start = at;
+            at += line.len();
+            Some((start, line.strip_prefix(prefix)?.trim_end_matches('\n')))
+        };
+        assert_eq!(next("vitalock ").unwrap().1, "1");
+        assert_eq!(next("suite ").unwrap().1, "1");
+        let vault = array(&unhex(next("vault ").unwrap().1));
+        let generation = next("generation ").unwrap().1.parse().unwrap();
+        let mut slots = Vec::new();
+        while let Some((_, line)) = next("slot ") {
+            let (_, kind) = line.split_once(' ').unwrap();
+            let escrow = next("escrow ").map(|(_, escrow)| unhex(escrow));
+            assert_eq!(escrow.is_some(), kind == "recovery-passphrase");
+            let mut wraps = Vec::new();
+            while let Some((_, line)) = next("wrap ") {
+                wraps.push(Wrap::parse(line));
+            }
+            let slot = Slot {
+                line: format!("slot {line}"),
+                kind: kind.to_owned(),
+                escrow,
+                wraps,
+            };
+            slot.check_kind();
+            slots.push(slot);
+        }
+        assert!((1..=16).contains(&slots.len()));
+        let mut retired = Vec::new();
+        while let Some((_, line)) = next("retired ") {
+            retired.push(line.to_owned());
+        }
+        let macs = [
+            (PRIORITY, "priority"),
+            (STANDARD, "standard"),
+            (EMERGENCY, "emergency"),
+        ]
+        .map(|(class, name)| {
+            let (start, mac) = next(&format!("mac {name} ")).unwrap();
+            (class, start, array(&unhex(mac)))
+        })
+        .to_vec();
+        assert_eq!(at, text.len(), "there is more than the format knows");
+        Self {
+            text: text.to_owned(),
+            vault,
+            generation,
+            slots,
+            retired,
+            macs,
+        }
+    }
+
+    /// Whether the MAC of the keys' class is right.
+    pub fn verifies(&self, keys: &ClassKeys) -> bool {
+        let (_, start, mac) = self.macs.iter().find(|mac| mac.0 == keys.class).unwrap();
+        hmac(&keys.header_mac, &self.text.as_bytes()[..*start]) == *mac
+    }
+
+    pub fn vault_line(&self) -> String {
+        format!("vault {}", hex(&self.vault))
+    }
+
+    pub fn slots_of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Slot> {
+        self.slots.iter().filter(move |slot| slot.kind == kind)
+    }
+
+    /// Opens one wrap of a slot. An error says at which step it went wrong.
+    pub fn unwrap(
+        &self,
+        slot: &Slot,
+        purpose: &str,
+        factors: Factors<'_>,
+    ) -> Result<Unwrapped, &'static str> {
+        let wrap = slot.wraps.iter().find(|wrap| wrap.purpose == purpose);
+        let wrap = wrap.ok_or("no wrap for this purpose")?;
+        let mut last_blocks = Vec::new();
+        let stretched = wrap.kdf.as_ref().map(|kdf| {
+            let normal: String = factors.passphrase.nfc().collect();
+            argon2id(normal.as_bytes(), kdf, &mut last_blocks)
+        });
+        let share = match &wrap.share {
+            None => None,
+            Some(share) => {
+                let released = (factors.release)(share, purpose);
+                Some(released.ok_or("the key store does not release the share")?)
+            }
+        };
+        let code = match slot.kind.as_str() {
+            "recovery-share" | "recovery-passphrase" | "recovery-code" => {
+                Some(self.code_key(factors.recovery_code, 2)?)
+            }
+            "emergency" => Some(self.code_key(factors.emergency_code, 1)?),
+            _ => None,
+        };
+        let ikm = [&stretched, &share, &code]
+            .map(|factor| lp(factor.as_ref().map_or(&[], |key| key.as_slice())))
+            .concat();
+        let binding = format!("{}\n{}\n{}", self.vault_line(), slot.line, wrap.bound);
+        let info = [lp(b"vitalock/1/slot"), lp(binding.as_bytes())].concat();
+        let output = hkdf(&wrap.salt, &ikm, &info, 64);
+        let kek = array(&output[..32]);
+        if output[32..] != wrap.commitment {
+            return Err("the commitment does not fit");
+        }
+        let keys = open(&kek, binding.as_bytes(), &wrap.key).ok_or("the wrap does not open")?;
+        let classes: &[u8] = match purpose {
+            "standard" => &[STANDARD, EMERGENCY],
+            "priority" => &[PRIORITY],
+            _ => &[EMERGENCY],
+        };
+        assert_eq!(keys.len(), 32 * classes.len());
+        Ok(Unwrapped {
+            stretched,
+            last_blocks,
+            share,
+            code,
+            extracted: hmac(&wrap.salt, &ikm),
+            kek,
+            class_keys: classes
+                .iter()
+                .copied()
+                .zip(keys.chunks(32).map(array))
+                .collect(),
+        })
+    }
+
+    /// The recovery code's key out of what is kept beside a slot.
+    pub fn escrowed(&self, slot: &Slot, priority: &ClassKeys) -> Option<Key> {
+        let place = format!("{}\n{}", self.vault_line(), slot.line);
+        let sealed = slot.escrow.as_ref()?;
+        open(&priority.escrow, place.as_bytes(), sealed).map(|key| array(&key))
+    }
+
+    /// The factor that a written code gives.
+    pub fn code_key(&self, typed: &str, usage: u8) -> Result<Key, &'static str> {
+        let bits = code_bits(typed, usage).ok_or("the code is mistyped")?;
+        let info = [lp(b"vitalock/1/code"), vec![usage]].concat();
+        Ok(array(&hkdf(&self.vault, &bits, &info, 32)))
+    }
+
+    pub fn class_keys(&self, class: u8, root: &Key) -> ClassKeys {
+        let key = |label: &str| {
+            let info = [lp(label.as_bytes()), vec![class]].concat();
+            array(&hkdf(&self.vault, root, &info, 32))
+        };
+        ClassKeys {
+            class,
+            root: *root,
+            extracted: hmac(&self.vault, root),
+            header_mac: key("vitalock/1/header-mac"),
+            subject_wrap: key("vitalock/1/subject-wrap"),
+            terms: key("vitalock/1/terms"),
+            settings: key("vitalock/1/settings"),
+            intents: key("vitalock/1/intents"),
+            cursor: key("vitalock/1/cursor"),
+            blind: key("vitalock/1/blind"),
+            escrow: key("vitalock/1/escrow"),
+        }
+    }
+}
+
+impl Slot {
+    fn check_kind(&self) {
+        let (passphrase, share) = match self.kind.as_str() {
+            "primary" => (true, true),
+            "biometric" | "recovery-share" => (false, true),
+            "passphrase" | "recovery-passphrase" => (true, false),
+            "recovery-code" | "emergency" => (false, false),
+            other => panic!("the format knows no slot of kind {other}"),
+        };
+        for wrap in &self.wraps {
+            assert_eq!(
+                (wrap.kdf.is_some(), wrap.share.is_some()),
+                (passphrase, share)
+            );
+        }
+        let purposes: Vec<&str> = self.wraps.iter().map(|wrap| &*wrap.purpose).collect();
+        assert!(match self.kind.as_str() {
+            "biometric" => purposes == ["standard"] || purposes == ["standard", "priority"],
+            "emergency" => purposes == ["emergency"],
+            _ => purposes == ["standard", "priority"],
+        });
+    }
+}
+
+impl Wrap {
+    fn parse(line: &str) -> Self {
+        let fields: Vec<&str> = line.split(' ').collect();
+        assert_eq!(fields.len(), 6, "a purpose and five fields");
+        let field = |at: usize, name: &str| fields[at].strip_prefix(name).unwrap();
+        let kdf = match field(1, "kdf=") {
+            "none" => None,
+            cost => Some(Kdf::parse(cost.strip_prefix("argon2id:").unwrap())),
+        };
+        let share = match field(2, "share=") {
+            "none" => None,
+            share => {
+                let parts: Vec<&str> = share.split(':').collect();
+                assert_eq!(parts.len(), 3);
+                Some(Share {
+                    provider: parts[0].to_owned(),
+                    challenge: array(&unhex(parts[1])),
+                    blob: unhex(parts[2]),
+                })
+            }
+        };
+        Self {
+            purpose: fields[0].to_owned(),
+            kdf,
+            share,
+            salt: array(&unhex(field(3, "salt="))),
+            commitment: array(&unhex(field(4, "commit="))),
+            key: unhex(field(5, "key=")),
+            bound: format!("wrap {}", fields[..4].join(" ")),
+        }
+    }
+}
+
+impl Kdf {
+    fn parse(text: &str) -> Self {
+        let parts: Vec<&str> = text.split(':').collect();
+        assert_eq!(parts.len(), 4);
+        let number = |at: usize| parts[at].parse::<u32>().unwrap();
+        let kdf = Self {
+            memory_kib: number(0),
+            passes: number(1),
+            lanes: number(2),
+            salt: array(&unhex(parts[3])),
+        };
+        assert!((19_456..=1_048_576).contains(&kdf.memory_kib));
+        assert!((2..=16).contains(&kdf.passes) && (1..=8).contains(&kdf.lanes));
+        kdf
+    }
+}
+
+impl ClassKeys {
+    /// Every key, with a name for reports.
+    pub fn all(&self) -> [(&'static str, Key); 10] {
+        [
+            ("class key", self.root),
+            ("extracted class key", self.extracted),
+            ("header MAC key", self.header_mac),
+            ("subject-wrap key", self.subject_wrap),
+            ("terms key", self.terms),
+            ("settings key", self.settings),
+            ("intents key", self.intents),
+            ("cursor key", self.cursor),
+            ("blind key", self.blind),
+            ("escrow key", self.escrow),
+        ]
+    }
+
+    /// The look-up token of a text.
+    pub fn token(&self, namespace: u8, text: &str) -> [u8; 16] {
+        array(
+            &hmac(
+                &self.blind,
+                &[vec![namespace], lp(text.as_bytes())].concat(),
+            )[..16],
+        )
+    }
+}
+
+/// The 16 bytes of a written code, if its checksum is right.
+pub fn code_bits(typed: &str, usage: u8) -> Option<[u8; 16]> {
+    const SYMBOLS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let mut bits = Vec::new();
+    for symbol in typed.to_uppercase().chars() {
+        let value = match symbol {
+            '-' | ' ' => continue,
+            'I' | 'L' => 1,
+            'O' => 0,
+            other => SYMBOLS.find(other)?,
+        };
+        bits.extend((0..5).rev().map(|bit| value >> bit & 1));
+    }
+    if bits.len() != 140 {
+        return None;
+    }
+    let byte = |bits: &[usize]| bits.iter().fold(0, |byte, bit| byte << 1 | *bit as u8);
+    let code: [u8; 16] = array(&bits[..128].chunks(8).map(byte).collect::<Vec<_>>());
+    let name = if usage == 1 { "emergency" } else { "recovery" };
+    let prefix = format!("vitalock/1/code/{name}");
+    let digest = Sha256::digest([prefix.as_bytes(), &code].concat());
+    let checksum = bits[128..].iter().fold(0, |sum, bit| sum << 1 | bit);
+    (usize::from(digest[0]) << 4 | usize::from(digest[1] >> 4) == checksum).then_some(code)
+}
+
+/// Opens an envelope: suite, nonce, ciphertext, tag.
+pub fn open(key: &Key, associated: &[u8], envelope: &[u8]) -> Option<Vec<u8>> {
+    if envelope.len() < 41 || envelope[0] != 1 {
+        return None;
+    }
+    let cipher = {
+        use aes_gcm::KeyInit as _;
+        aes_gcm::Aes256Gcm::new_from_slice(&message_key(key, envelope)).unwrap()
+    };
+    let payload = Payload {
+        msg: &envelope[25..],
+        aad: associated,
+    };
+    let nonce: [u8; 12] = array(&envelope[13..25]);
+    cipher.decrypt(&nonce.into(), payload).ok()
+}
+
+/// The AES-256-GCM key that XAES-256-GCM derives for the message in this envelope (C2SP).
+pub fn message_key(key: &Key, envelope: &[u8]) -> Key {
+    use aes::cipher::{BlockCipherEncrypt as _, KeyInit as _};
+    let aes = aes::Aes256::new_from_slice(key).unwrap();
+    let encrypt = |block: [u8; 16]| -> [u8; 16] {
+        let mut block = block.into();
+        aes.encrypt_block(&mut block);
+        block.into()
+    };
+    let zero = u128::from_be_bytes(encrypt([0; 16]));
+    let k1 = (zero << 1) ^ if zero >> 127 == 1 { 0x87 } else { 0 };
+    let half = |counter: u8| {
+        let mut message = [0; 16];
+        message[..4].copy_from_slice(&[0, counter, b'X', 0]);
+        message[4..].copy_from_slice(&envelope[1..13]);
+        encrypt((u128::from_be_bytes(message) ^ k1).to_be_bytes())
+    };
+    array(&[half(1), half(2)].concat())
+}
+
+pub fn hmac(key: &[u8], data: &[u8]) -> Key {
+    use hmac::KeyInit as _;
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(data);
+    mac.finalize().into_bytes().into()
+}
+
+fn hkdf(salt: &[u8], ikm: &[u8], info: &[u8], length: usize) -> Vec<u8> {
+    let mut output = vec![0; length];
+    let hkdf = hkdf::Hkdf::<Sha256>::new(Some(salt), ikm);
+    hkdf.expand(info, &mut output).unwrap();
+    output
+}
+
+fn argon2id(passphrase: &[u8], kdf: &Kdf, last_blocks: &mut Vec<Vec<u8>>) -> Key {
+    let params = argon2::Params::new(kdf.memory_kib, kdf.passes, kdf.lanes, Some(32)).unwrap();
+    let mut blocks = vec![argon2::Block::new(); params.block_count()];
+    let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+    let mut output = [0; 32];
+    argon2
+        .hash_password_into_with_memory(passphrase, &kdf.salt, &mut output, &mut blocks)
+        .unwrap();
+    let lane = blocks.len() / kdf.lanes as usize;
+    for last in blocks.chunks(lane).filter_map(<[_]>::last) {
+        let words: &[u64] = last.as_ref();
+        last_blocks.push(words.iter().flat_map(|word| word.to_le_bytes()).collect());
+    }
+    output
+}
+
+/// The length as `u32`, then the bytes.
+pub fn lp(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).unwrap();
+    [&length.to_le_bytes(), bytes].concat()
+}
+
+pub fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().unwrap()
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+pub fn unhex(text: &str) -> Vec<u8> {
+    assert!(text.len().is_multiple_of(2) && !text.contains(|c: char| c.is_ascii_uppercase()));
+    let pairs = text.as_bytes().chunks(2).map(std::str::from_utf8);
+    pairs
+        .map(|pair| u8::from_str_radix(pair.unwrap(), 16).unwrap())
+        .collect()
+}
