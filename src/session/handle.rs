@@ -80,8 +80,9 @@ impl Session {
     /// # Errors
     ///
     /// As for [`put`](Self::put), of the first change that cannot be made. Where a failure of the
-    /// disk cuts a batch over several classes in two, the error is reported, no write is taken
-    /// before it is finished, and it is finished at the latest at the next unlock.
+    /// disk cuts a batch over several classes in two, the error is reported, and until the batch
+    /// can be finished every call fails like this, so that half of it is never seen. It is finished
+    /// at the latest at the next unlock that finds the disk well.
     pub fn commit(&self, batch: &Batch) -> Result<Vec<Stored>> {
         commit::commit(&self.inner, self.reach, batch)
     }

@@ -76,10 +76,10 @@ impl Store {
         schema::check(&writer)?;
         // What a crash left in the log, the traces of an erasure among it, goes to its place. On a
         // full disk it stays where it is, and is read from there.
-        empty_log(&writer).or_else(|error| match error.kind() {
-            ErrorKind::StorageFull => Ok(()),
-            _ => Err(error),
-        })?;
+        match empty_log(&writer) {
+            Err(error) if error.kind() == ErrorKind::StorageFull => {}
+            emptied => emptied?,
+        }
         Ok(Self {
             path: path.to_owned(),
             writer: Mutex::new(writer),

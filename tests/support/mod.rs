@@ -12,6 +12,7 @@
 )]
 
 pub mod data;
+pub mod fixture;
 pub mod host;
 
 use std::path::{Path, PathBuf};
