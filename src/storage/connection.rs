@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use super::failure::from_sqlite;
 use super::heap;
@@ -34,7 +34,8 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::SqliteUnsuitable`] where a setting does not take, and those of SQLite.
+/// [`ErrorKind::SqliteUnsuitable`] where a setting does not take, [`ErrorKind::ReadOnly`] where the
+/// file cannot be opened for writing, and those of SQLite.
 pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
     heap::sqlite_heap_is_wiped();
     if rusqlite::version_number() < LEAST_SQLITE {
@@ -46,6 +47,11 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut connection =
         Connection::open_with_flags_and_vfs(path, flags, VFS).map_err(from_sqlite)?;
+    // Where a file cannot be opened for writing, be it for want of a descriptor, SQLite opens it
+    // for reading. Such a connection leaves an index file behind that no later opening accepts.
+    if connection.is_readonly(MAIN_DB).map_err(from_sqlite)? {
+        return Err(ErrorKind::ReadOnly.into());
+    }
     connection
         .busy_timeout(Duration::from_secs(5))
         .map_err(from_sqlite)?;
