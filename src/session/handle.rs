@@ -230,7 +230,7 @@ impl Session {
     }
 
     /// Opens Priority with keys that a slot gave.
-    pub(super) fn lease(&self, unlocked: Unlocked, factors: Factors<'_>) -> Result<Lease> {
+    pub(crate) fn lease(&self, unlocked: Unlocked, factors: Factors<'_>) -> Result<Lease> {
         let mut keys = unlocked.keys.into_iter();
         let priority = keys.find(|keys| keys.class() == Class::Priority);
         let number = self
@@ -255,6 +255,11 @@ impl Session {
     /// The slot that opened this session, or this lease.
     pub fn slot(&self) -> SlotId {
         self.slot
+    }
+
+    /// The same session under the slot that took the place of the one it was opened by.
+    pub(crate) fn opened_by(self, slot: SlotId) -> Self {
+        Self { slot, ..self }
     }
 
     /// Ends the session for every clone: keys wiped, files closed. Waits for calls under way;

@@ -202,7 +202,7 @@ impl Opening {
                 .slots
                 .iter()
                 .flat_map(Slot::shares)
-                .any(|share| share.blob == retired.blob)
+                .any(|share| share.provider == retired.provider && share.blob == retired.blob)
         };
         let destroyed = |retired: &RetiredShare| {
             in_use(retired)

@@ -34,7 +34,8 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::SqliteUnsuitable`] where a setting does not take, and those of SQLite.
+/// [`ErrorKind::SqliteUnsuitable`] where a setting does not take, [`ErrorKind::ReadOnly`] where the
+/// file cannot be opened for writing, and those of SQLite.
 pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
     heap::sqlite_heap_is_wiped();
     if rusqlite::version_number() < LEAST_SQLITE {
@@ -47,8 +48,9 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
     let mut connection =
         Connection::open_with_flags_and_vfs(path, flags, VFS).map_err(from_sqlite)?;
     if connection.is_readonly(MAIN_DB).map_err(from_sqlite)? {
-        // SQLite settles for reading what it may not write, and would then make an index file
-        // (-shm) beside the log. Nothing was read or made so far.
+        // SQLite settles for reading what it may not write, be it for want of a descriptor, and
+        // would then make an index file (-shm) that no later opening accepts. Nothing was read or
+        // made so far.
         return Err(ErrorKind::ReadOnly.into());
     }
     connection
