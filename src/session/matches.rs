@@ -20,6 +20,7 @@ use crate::time::Timestamp;
 ///
 /// A page of rows is one snapshot; the iterator as a whole is not. A record that stays as it is
 /// while it is read through is met exactly once.
+#[must_use = "nothing is read before the iterator is asked"]
 pub struct Matches {
     inner: Arc<Inner>,
     reach: Reach,

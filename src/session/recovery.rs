@@ -12,6 +12,7 @@ use crate::keys::{
 };
 
 /// A recovery code that was made and not yet confirmed: the old one still holds.
+#[must_use = "the old code holds until `confirm`"]
 pub struct RecoveryRenewal<'a> {
     lease: &'a Lease,
     credentials: Credentials<'a>,

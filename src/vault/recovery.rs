@@ -9,6 +9,7 @@ use crate::session::{Lease, Opening, Session, Unlocked, check_passphrase, renew_
 
 /// A recovery under way: the old code opened the vault, and nothing has changed yet. A code is
 /// used once: confirming replaces it together with every everyday and biometric slot.
+#[must_use = "nothing changes before `confirm`"]
 pub struct Recovery<'a> {
     opening: &'a Arc<Opening>,
     /// Until they open the vault.
