@@ -28,7 +28,9 @@ use crate::time::Timestamp;
 /// Beside what each method says, every method that reads or writes can fail with
 /// [`ErrorKind::Locked`], [`ErrorKind::TamperDetected`] where what is stored is not what was
 /// sealed in that place, [`ErrorKind::DatabaseDamaged`], [`ErrorKind::Io`],
-/// [`ErrorKind::StorageFull`], [`ErrorKind::ReadOnly`] and [`ErrorKind::OutOfMemory`].
+/// [`ErrorKind::StorageFull`], [`ErrorKind::ReadOnly`], [`ErrorKind::OutOfMemory`] and, where it
+/// seals, [`ErrorKind::RandomUnavailable`].
+#[must_use = "a session that is dropped locks the vault"]
 #[derive(Clone)]
 pub struct Session {
     inner: Arc<Inner>,
@@ -149,7 +151,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::LeaseRequired`] without a lease, and those of the session.
+    /// [`ErrorKind::LeaseRequired`] without a lease, and those of the session. A subject that nothing
+    /// is stored about is no error.
     ///
     /// # Security
     ///
