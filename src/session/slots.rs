@@ -173,10 +173,7 @@ impl<'a> Slots<'a> {
     /// not everyday ones, [`ErrorKind::Locked`], and those of
     /// [`Vault::unlock`](crate::Vault::unlock): the credentials are tried, since new recovery slots
     /// with a mistyped passphrase would fail when they are needed.
-    pub fn renew_recovery<'b>(
-        &'b self,
-        credentials: &Credentials<'b>,
-    ) -> Result<RecoveryRenewal<'b>> {
+    pub fn renew_recovery(&self, credentials: &Credentials<'a>) -> Result<RecoveryRenewal<'a>> {
         RecoveryRenewal::begin(self.lease, *credentials)
     }
 

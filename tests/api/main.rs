@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::string_slice,
     reason = "a test may fail where it stands"
 )]
 
@@ -10,4 +11,9 @@
 mod support;
 
 mod erasure;
+mod credentials;
+mod recovery;
+mod shares;
+mod slots;
 mod story;
+mod unruly;

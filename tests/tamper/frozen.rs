@@ -13,6 +13,8 @@ use vitalock::{
 
 use crate::support::{Keystore, Scratch, make_vault, words};
 
+pub(crate) use crate::support::files_of as read_all;
+
 /// Everything in a directory: names and contents.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -142,16 +144,6 @@ pub(crate) fn assert_everything(session: &Session, credentials: &Credentials<'_>
         .map(|record| record.unwrap().body().to_vec())
         .collect();
     assert_eq!(bodies, [b"kept", b"kept", b"kept"]);
-}
-
-pub(crate) fn read_all(dir: &Path) -> Files {
-    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
-    entries
-        .map(|entry| {
-            let name = entry.file_name().into_string().unwrap();
-            (name, fs::read(entry.path()).unwrap())
-        })
-        .collect()
 }
 
 pub(crate) fn put(dir: &Path, name: &str, bytes: &[u8]) {

@@ -452,3 +452,79 @@ fn begin(place: &Place) {
     }
     _ = fs::File::open(place.marker());
 }
+
+/// A disk that fills up while the vault is made: either there is a vault that opens, or none and
+/// room for another attempt; never one whose platform keys were destroyed again.
+#[test]
+fn a_vault_whose_making_the_disk_cuts_short_opens_or_is_made_again() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return tell("SKIPPED: a_vault_whose_making_the_disk_cuts_short: there is no strace");
+    }
+    let memory = Path::new("/dev/shm");
+    let elsewhere = TempDir::new().unwrap();
+    let base = if memory.is_dir() {
+        memory
+    } else {
+        elsewhere.path()
+    };
+    let (mut made, mut refused) = (0, 0);
+    for inject in [
+        "renameat:error=ENOSPC:when=1",
+        "renameat:error=ENOSPC:when=2",
+        "renameat:error=EIO:when=1+",
+        "renameat:error=EIO:when=2+",
+        "unlinkat:error=EIO:when=1+",
+        "unlinkat:error=EIO:when=2+",
+        "unlinkat:error=EIO:when=3+",
+    ] {
+        let scratch = TempDir::new_in(base).unwrap();
+        let place = Place(scratch.path().to_owned());
+        let worker = "interrupted::a_process_that_makes_a_vault";
+        let told = scratch.path().as_os_str();
+        let inject = format!("inject={inject}");
+        let output = elsewhere_under_strace(worker, told, &inject)
+            .output()
+            .unwrap();
+        match output.status.code() {
+            Some(MADE) => made += 1,
+            Some(REFUSED) => {
+                refused += 1;
+                assert!(
+                    read_all(&place.dirs()[1]).is_empty(),
+                    "{inject}: a key was left"
+                );
+                assert!(make(&place), "{inject}: it can be made again");
+            }
+            _ => panic!("{inject}: {output:?}"),
+        }
+        let (keychain, words) = (place.keychain(), words());
+        let everyday = Credentials::passphrase(&words).and(&keychain);
+        let vault = Vault::open(place.vault()).unwrap();
+        drop(vault.unlock(&everyday).unwrap());
+        drop(vault);
+        let files = read_all(&place.vault());
+        assert_eq!(files["header"], files["header.2"], "{inject}");
+        assert!(!files.contains_key("setup"), "{inject}");
+    }
+    assert!(made > 0 && refused > 0, "{made} made and {refused} refused");
+}
+
+#[test]
+#[ignore = "the other process of a_vault_whose_making_the_disk_cuts_short_opens_or_is_made_again"]
+fn a_process_that_makes_a_vault() {
+    let Some(told) = told() else { return };
+    exit(if make(&Place(PathBuf::from(told))) {
+        MADE
+    } else {
+        REFUSED
+    });
+}
+
+fn make(place: &Place) -> bool {
+    let (keychain, words) = (place.keychain(), words());
+    let everyday = Credentials::passphrase(&words).and(&keychain);
+    let setup = Vault::create(place.vault(), options(), everyday).unwrap();
+    let code = setup.recovery_code().reveal(str::to_owned);
+    let made = setup.confirm_recovery(code.as_bytes());
+    made.is_ok()
+}
