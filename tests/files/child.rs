@@ -67,7 +67,10 @@ fn attempt(dir: &Path) {
 /// belong to this thread alone: strace counts for each thread, and fails every thread's.
 fn count_past_the_harness() {
     for _ in 0..PAST {
-        let mut sink = std::fs::File::options().write(true).open("/dev/null").unwrap();
+        let mut sink = std::fs::File::options()
+            .write(true)
+            .open("/dev/null")
+            .unwrap();
         std::io::Write::write_all(&mut sink, b"-").unwrap();
         getrandom::fill(&mut [0]).unwrap();
     }

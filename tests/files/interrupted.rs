@@ -25,11 +25,7 @@ fn a_vault_whose_making_is_killed_anywhere_is_whole_or_can_be_made_again() {
     }
     let scratch = Scratch::new();
     let trace = format!("trace={CHANGES}");
-    let (command, log) = traced(
-        &scratch,
-        &["-e", &trace],
-        &line("create", &scratch.vault()),
-    );
+    let (command, log) = traced(&scratch, &["-e", &trace], &line("create", &scratch.vault()));
     let (said, status, rest) = run(command);
     assert!(status.success(), "{rest}");
     assert_eq!(said, ["begin", "made"]);
@@ -37,7 +33,9 @@ fn a_vault_whose_making_is_killed_anywhere_is_whole_or_can_be_made_again() {
     let deaths: Vec<&Call> = between(&all, "begin", "made").iter().skip(1).collect();
     assert!(deaths.len() > 50, "{}", deaths.len());
     let busy = ["close", "openat", "write"];
-    let mut shared = deaths.iter().filter(|call| busy.contains(&call.name.as_str()));
+    let mut shared = deaths
+        .iter()
+        .filter(|call| busy.contains(&call.name.as_str()));
     assert!(shared.all(|call| call.number > PAST));
     let every = match std::env::var_os("VITALOCK_SOAK") {
         Some(_) => 1,
