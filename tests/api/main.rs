@@ -10,4 +10,6 @@
 mod support;
 
 mod erasure;
+mod model;
+mod records;
 mod story;
