@@ -11,5 +11,6 @@ mod support;
 
 mod erasure;
 mod model;
+mod query;
 mod records;
 mod story;
