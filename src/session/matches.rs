@@ -25,7 +25,7 @@ pub struct Matches {
     inner: Arc<Inner>,
     reach: Reach,
     query: Query,
-    /// Where the last record that was handed out stands.
+    /// Where the last record that was handed out, or had expired by then, stands.
     last: Option<Mark>,
     streams: Vec<Stream>,
     started: bool,
@@ -41,8 +41,6 @@ struct Stream {
     erasures: u64,
     exhausted: bool,
     page: usize,
-    /// Where the last row that was handed out of this class stands.
-    after: Option<Position>,
 }
 
 const FIRST_PAGE: usize = 32;
@@ -126,11 +124,10 @@ impl Matches {
                     stream.rows.clear();
                     continue;
                 };
-                stream.after = Some(mark.position);
+                self.last = Some(mark);
                 if is_expired(&located.row, Timestamp::now()) {
                     continue;
                 }
-                self.last = Some(mark);
                 return class.open_row(located).map(Some);
             }
         })
@@ -141,7 +138,12 @@ impl Matches {
         let (_, direction) = self.query.order();
         let mut best: Option<(usize, Mark)> = None;
         for (at, stream) in self.streams.iter_mut().enumerate() {
-            stream.fill(open.class(self.reach, stream.class)?)?;
+            // From where the matches of all classes stand: what was put before that meanwhile is
+            // not met any more, or the order and the cursor would go back.
+            let after = self
+                .last
+                .map(|mark| resume_at(mark, stream.class, direction));
+            stream.fill(open.class(self.reach, stream.class)?, after)?;
             if let Some((position, _)) = stream.rows.front() {
                 let mark = Mark {
                     class: stream.class,
@@ -165,9 +167,6 @@ impl Matches {
                 erasures: 0,
                 exhausted: false,
                 page: FIRST_PAGE,
-                after: self
-                    .last
-                    .map(|mark| resume_at(mark, class.class(), direction)),
             });
         }
         self.started = true;
@@ -200,7 +199,7 @@ impl fmt::Debug for Matches {
 
 impl Stream {
     /// Fetches the next page where none is left of the last, or where something was erased since.
-    fn fill(&mut self, class: &OpenClass) -> Result<()> {
+    fn fill(&mut self, class: &OpenClass, after: Option<Position>) -> Result<()> {
         if self.erasures != class.erasures() {
             self.rows.clear();
         }
@@ -213,7 +212,7 @@ impl Stream {
         let (rows, erasures) = class.store.read(|reading| {
             // No erasure ends while a reader is at work.
             let erasures = class.erasures();
-            let rows = reading.scan(&scan, self.after, self.page)?.into_iter();
+            let rows = reading.scan(&scan, after, self.page)?.into_iter();
             let wait = |row: Row| Ok((row.position(scan.order), class.name(reading, row)?.wait()));
             Ok((rows.map(wait).collect::<Result<VecDeque<_>>>()?, erasures))
         })?;

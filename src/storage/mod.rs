@@ -10,10 +10,12 @@ mod connection;
 mod failure;
 mod heap;
 mod intents;
+mod main_file;
 mod names;
 mod rows;
 mod scan;
 mod schema;
+mod slack;
 mod store;
 
 pub(crate) use heap::sqlite_heap_is_wiped;

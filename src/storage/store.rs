@@ -8,7 +8,7 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::connection::{self, Role};
 use super::failure::from_sqlite;
-use super::schema;
+use super::{schema, slack};
 use crate::error::{ErrorKind, Result};
 use crate::sealing::Sealed;
 
@@ -168,6 +168,7 @@ impl Store {
         forget();
         give_back_pages(&writer)?;
         empty_log(&writer)?;
+        slack::wipe(&writer)?;
         self.in_doubt.store(false, Ordering::Release);
         Ok(())
     }

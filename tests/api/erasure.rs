@@ -11,7 +11,7 @@ use vitalock::{Batch, Class, Query, Record, RecordId, Session, Timestamp, Vault}
 
 use crate::support::Scratch;
 use crate::support::fixture::{
-    DATABASES, Needle, copy, database, found_in_files, make_quick_vault, sealed_parts, step_up,
+    DATABASES, Needle, copy, database, found_in_files, make_quick_vault, sealed_parts_of, step_up,
     unlock,
 };
 
@@ -293,17 +293,16 @@ fn by_patient(
 
 /// What stands on disk of each record, checked to be there.
 fn parts_of(vault: &Path, ids: &[(Class, RecordId)], ending: &str) -> Vec<Vec<Needle>> {
-    let mut all = Vec::new();
-    for (at, (class, id)) in ids.iter().enumerate() {
-        let mut parts = sealed_parts(vault, *class, *id, &format!("record {at}"));
+    let mut all = sealed_parts_of(vault, ids);
+    for parts in &mut all {
         parts.retain(|part| part.what.ends_with(ending));
         assert!(!parts.is_empty());
-        assert!(
-            found_in_files(vault, &parts).len() >= parts.len(),
-            "they are there at first"
-        );
-        all.push(parts);
     }
+    let together = all.concat();
+    assert!(
+        found_in_files(vault, &together).len() >= together.len(),
+        "they are there at first"
+    );
     all
 }
 

@@ -10,8 +10,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod erasure;
 mod credentials;
+mod erasure;
+mod model;
+mod query;
+mod records;
 mod recovery;
 mod shares;
 mod slots;

@@ -8,7 +8,7 @@ use vitalock::{Batch, Class, Query, Record, Result, Session, Timestamp, Vault};
 
 use crate::support::Scratch;
 use crate::support::fixture::{
-    Needle, assert_whole_and_settled, copy, database, make_quick_vault, sealed_parts, step_up,
+    Needle, assert_whole_and_settled, copy, database, make_quick_vault, sealed_parts_of, step_up,
     unlock,
 };
 
@@ -128,13 +128,18 @@ impl Start {
         drop(lease);
         session.lock();
         drop((session, vault));
-        let records = ids.into_iter().map(|(kind, class, patient, id)| Known {
-            kind,
-            class,
-            patient,
-            sealed: sealed_parts(&scratch.vault(), class, id, &format!("{kind} of {class:?}")),
-        });
-        let records = records.collect();
+        let places: Vec<_> = ids.iter().map(|(_, class, _, id)| (*class, *id)).collect();
+        let sealed = sealed_parts_of(&scratch.vault(), &places);
+        let records = ids
+            .into_iter()
+            .zip(sealed)
+            .map(|((kind, class, patient, _), sealed)| Known {
+                kind,
+                class,
+                patient,
+                sealed,
+            })
+            .collect();
         Self { scratch, records }
     }
 

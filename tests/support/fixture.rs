@@ -120,12 +120,21 @@ pub fn found_in_files(vault: &Path, needles: &[Needle]) -> Vec<String> {
         let start = start.expect("a needle is long enough to be no accident");
         starts.entry(*start).or_default().push(needle);
     }
+    // Most places in a file are not worth a look at the table.
+    let pair = |bytes: &[u8]| usize::from(bytes[0]) << 8 | usize::from(bytes[1]);
+    let mut worth = vec![false; 1 << 16];
+    needles
+        .iter()
+        .for_each(|needle| worth[pair(&needle.bytes)] = true);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(&there).unwrap() {
         let path = entry.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
         for at in 0..bytes.len().saturating_sub(15) {
+            if !worth[pair(&bytes[at..])] {
+                continue;
+            }
             let start: &[u8; 16] = bytes[at..].first_chunk().unwrap();
             for needle in starts.get(start).into_iter().flatten() {
                 found.push(format!("{} in {file}", needle.what));
@@ -145,13 +154,26 @@ pub struct Needle {
     pub bytes: Vec<u8>,
 }
 
-/// What a closed vault holds on disk of a record and of its subject: the sealed bodies of every
-/// revision, the subject's wrapped key and sealed name.
-pub fn sealed_parts(vault: &Path, class: Class, id: RecordId, what: &str) -> Vec<Needle> {
+/// What a closed vault holds on disk of each of these records and of its subject: the sealed bodies
+/// of every revision, the subject's wrapped key and sealed name.
+pub fn sealed_parts_of(vault: &Path, ids: &[(Class, RecordId)]) -> Vec<Vec<Needle>> {
     let scratch = Scratch::new();
     let there = scratch.path().join("copy");
     copy(vault, &there);
-    let connection = rusqlite::Connection::open(database(&there, class)).unwrap();
+    let open = |name: &str| rusqlite::Connection::open(there.join(name)).unwrap();
+    let connections = DATABASES.map(open);
+    let parts = ids.iter().enumerate().map(|(at, (class, id))| {
+        let of_class = Class::ALL.iter().position(|each| each == class).unwrap();
+        sealed_parts(
+            &connections[of_class],
+            *id,
+            &format!("record {at} of {class:?}"),
+        )
+    });
+    parts.collect()
+}
+
+fn sealed_parts(connection: &rusqlite::Connection, id: RecordId, what: &str) -> Vec<Needle> {
     let mut parts = Vec::new();
     for (part, sql) in [
         ("body", "SELECT body FROM records WHERE id = ?1"),
