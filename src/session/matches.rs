@@ -158,7 +158,6 @@ impl Matches {
 
     fn start(&mut self, open: &OpenClasses) -> Result<()> {
         for class in wanted(open, self.reach, &self.query) {
-            let (_, direction) = self.query.order();
             self.streams.push(Stream {
                 class: class.class(),
                 scan: scan(class, &self.query)?,

@@ -14,3 +14,4 @@ mod model;
 mod query;
 mod records;
 mod story;
+mod swap;
