@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod concurrency;
 mod erasure;
 mod model;
 mod query;
