@@ -206,8 +206,6 @@ impl OpenClass {
         let index = self.index_entry(record, stored, &kind, &content, &subject);
         match existing {
             None => writing.insert(stored.id, revision, &index, &body),
-            // An intent that was kept and planted again would take a record back.
-            Some(row) if row.revision >= revision => Err(ErrorKind::TamperDetected.into()),
             Some(row) => {
                 let at = row.place;
                 if self.keeps_history {

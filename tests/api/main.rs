@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod concurrency;
 mod credentials;
 mod erasure;
 mod model;
@@ -19,4 +20,5 @@ mod recovery;
 mod shares;
 mod slots;
 mod story;
+mod swap;
 mod unruly;

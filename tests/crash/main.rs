@@ -14,5 +14,6 @@ mod change;
 mod child;
 mod fault;
 mod kill;
+mod replay;
 mod sweep;
 mod torn;
