@@ -318,6 +318,7 @@ fn clients_tokens_that_changed_places_are_refused() {
     });
     changed.write(&["client"], &moved);
     let outcomes = changed.outcomes();
+    #[allow(clippy::needless_range_loop, reason = "the index names the row")]
     for at in 0..ROWS {
         let expected = having.contains(&at).then_some(ErrorKind::TamperDetected);
         assert_eq!(outcomes[at], expected, "row {at}");
