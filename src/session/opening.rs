@@ -282,7 +282,7 @@ impl Copies {
             for slot in copy
                 .header
                 .slots_of(kind)
-                .filter(|slot| suits(slot, factors))
+                .filter(|slot| suits(slot, purpose, factors))
             {
                 let attempt = (vault, slot.id, slot.wrap(purpose));
                 if tried.contains(&attempt) {
@@ -350,9 +350,11 @@ fn read_copy(dir: &VaultDir, name: FileName) -> Result<Option<Result<StoredHeade
     }
 }
 
-/// Whether a slot's shares are of the key store that is offered.
-fn suits(slot: &Slot, factors: Factors<'_>) -> bool {
-    let provider = factors.share.map(|host| host.provider().to_owned());
-    let mut shares = slot.wraps.iter().filter_map(|wrap| wrap.share.as_ref());
-    shares.all(|share| provider.as_deref() == Some(share.provider.as_str()))
+/// Whether the share that a slot takes for a purpose is of the key store that is offered.
+fn suits(slot: &Slot, purpose: WrapPurpose, factors: Factors<'_>) -> bool {
+    let share = slot.wrap(purpose).and_then(|wrap| wrap.share.as_ref());
+    share.is_none_or(|share| {
+        let offered = factors.share.map(|host| host.provider().to_owned());
+        offered.as_deref() == Some(share.provider.as_str())
+    })
 }
