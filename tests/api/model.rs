@@ -35,7 +35,7 @@ enum Step {
     Erase(usize),
     EraseSubject(u8),
     Lock,
-    StepDown,
+    EndLease,
     Reopen,
 }
 
@@ -108,7 +108,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<usize>().prop_map(Step::Erase),
         1 => (0..3_u8).prop_map(Step::EraseSubject),
         1 => Just(Step::Lock),
-        1 => Just(Step::StepDown),
+        1 => Just(Step::EndLease),
         1 => Just(Step::Reopen),
     ]
 }
@@ -225,7 +225,7 @@ fn follow(open: &mut Open, model: &mut Model, step: &Step) {
                     made += 1;
                     let id = stored
                         .next()
-                        .map_or(RecordId::from_bytes([made; 16]), |one| one.id);
+                        .map_or_else(|| RecordId::from_bytes([made; 16]), |one| one.id);
                     put(&mut after, new, Some(id))
                 })
                 .collect();
@@ -282,7 +282,7 @@ fn follow(open: &mut Open, model: &mut Model, step: &Step) {
             open.lease = None;
             open.session.take().unwrap().lock();
         }
-        Step::StepDown => open.lease = None,
+        Step::EndLease => open.lease = None,
         Step::Reopen => {
             open.lease = None;
             open.session = None;
