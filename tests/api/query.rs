@@ -510,7 +510,7 @@ fn a_cursor_of_another_query_vault_or_hand_is_refused() {
         "",
         "00",
         "not a cursor",
-        &text[1..],
+        text.strip_suffix(|_: char| true).unwrap(),
         &format!("{text}00"),
         &text.to_uppercase(),
     ] {
