@@ -1,6 +1,7 @@
 //! Plain SQLite doing the same work: the columns and indexes of docs/spec/05 with names and bodies
 //! in clear, a connection that writes and one that reads, page size and caches as in a vault.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use vitalock::{KdfParameters, Timestamp, Vault, fhir::Reader};
 use super::population::{CONTENT_TYPE, KIND, Observation};
 use super::question::Question;
 use super::shared::WORDS;
-use super::store::{Cost, Store};
+use super::store::{Cost, Files, Store};
 
 /// How SQLite is set up.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,9 +35,14 @@ pub(crate) struct Plain {
     since: HashMap<u64, i64>,
 }
 
+/// The connection that reads is opened at once, the one that writes when it is needed.
 struct Open {
-    writer: Connection,
+    file: PathBuf,
+    manner: Manner,
+    writer: OnceCell<Connection>,
     reader: Connection,
+    /// An empty database of the same schema.
+    other: Option<Connection>,
     /// Numbers of kinds and content types, and of subjects: an app looks each up once.
     terms: HashMap<String, i64>,
     subjects: HashMap<String, i64>,
@@ -132,8 +138,20 @@ impl Store for Plain {
         self.open = None;
     }
 
-    fn open(&mut self, number: u64) -> usize {
-        self.open = Some(Open::new(&self.file, self.manner));
+    fn open(&mut self, number: u64, files: Files) -> usize {
+        let other = (files == Files::Two).then(|| {
+            let connection = connect(&beside(&self.file), self.manner, 4 * 1024);
+            let found = connection
+                .prepare("SELECT 1 FROM records LIMIT 1")
+                .unwrap()
+                .exists([]);
+            assert!(!found.unwrap());
+            connection
+        });
+        self.open = Some(Open {
+            other,
+            ..Open::new(&self.file, self.manner)
+        });
         self.read(number)
     }
 
@@ -166,13 +184,14 @@ impl Plain {
             // Installs the allocator that wipes what SQLite frees.
             assert!(Vault::memory_protection().sqlite_heap_wiped);
         }
-        let connection = Connection::open(&file).unwrap();
-        connection.pragma_update(None, "page_size", 4096).unwrap();
-        if manner == Manner::Hardened {
-            connection.pragma_update(None, "auto_vacuum", 2).unwrap();
+        for file in [&file, &beside(&file)] {
+            let connection = Connection::open(file).unwrap();
+            connection.pragma_update(None, "page_size", 4096).unwrap();
+            if manner == Manner::Hardened {
+                connection.pragma_update(None, "auto_vacuum", 2).unwrap();
+            }
+            connection.execute_batch(SCHEMA).unwrap();
         }
-        connection.execute_batch(SCHEMA).unwrap();
-        drop(connection);
         let open = Some(Open::new(&file, manner));
         Self {
             file,
@@ -211,11 +230,11 @@ impl Plain {
     }
 
     fn begin(&self) {
-        execute(&self.opened().writer, "BEGIN IMMEDIATE");
+        execute(self.opened().writer(), "BEGIN IMMEDIATE");
     }
 
     fn commit(&self) {
-        execute(&self.opened().writer, "COMMIT");
+        execute(self.opened().writer(), "COMMIT");
     }
 
     /// Whether this version of the client's record, or a later one, is there already.
@@ -225,7 +244,7 @@ impl Plain {
         };
         let mut statement = self
             .opened()
-            .writer
+            .writer()
             .prepare_cached("SELECT client_version FROM records WHERE client = ?1")
             .unwrap();
         let held: Option<i64> = statement
@@ -241,12 +260,14 @@ impl Plain {
         self.last_updated = Timestamp::now().to_micros().max(self.last_updated + 1);
         let updated = self.last_updated;
         let open = self.open.as_mut().expect("the database is open");
-        let kind = number_of(&mut open.terms, &open.writer, "terms", row.kind);
-        let content = number_of(&mut open.terms, &open.writer, "terms", row.content);
+        open.writer();
+        let writer = open.writer.get().expect("it was just opened");
+        let kind = number_of(&mut open.terms, writer, "terms", row.kind);
+        let content = number_of(&mut open.terms, writer, "terms", row.content);
         let subject = row.subject.unwrap_or("");
-        let subject = number_of(&mut open.subjects, &open.writer, "subjects", subject);
+        let subject = number_of(&mut open.subjects, writer, "subjects", subject);
         let (start, finish) = row.effective.unwrap_or((i64::MIN, i64::MIN));
-        let mut statement = open.writer.prepare_cached(INSERT).unwrap();
+        let mut statement = writer.prepare_cached(INSERT).unwrap();
         statement
             .execute(params![
                 id,
@@ -269,34 +290,48 @@ impl Plain {
 
 impl Open {
     fn new(file: &Path, manner: Manner) -> Self {
-        let connect = |cache_kib: i64| {
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = match manner {
-                Manner::Usual => Connection::open_with_flags(file, flags),
-                Manner::Hardened => Connection::open_with_flags_and_vfs(file, flags, c"unix-excl"),
-            };
-            let connection = connection.unwrap();
-            let set = |name, value: i64| connection.pragma_update(None, name, value).unwrap();
-            // This copy of SQLite is compiled to overwrite what is deleted; plain SQLite does not.
-            set("secure_delete", i64::from(manner == Manner::Hardened));
-            if manner == Manner::Hardened {
-                set("cell_size_check", 1);
-                set("cache_spill", 0);
-            }
-            set("cache_size", -cache_kib);
-            set("synchronous", 2);
-            connection
-                .pragma_update(None, "journal_mode", "wal")
-                .unwrap();
-            connection
-        };
         Self {
-            writer: connect(16 * 1024),
-            reader: connect(4 * 1024),
+            file: file.to_owned(),
+            manner,
+            writer: OnceCell::new(),
+            reader: connect(file, manner, 4 * 1024),
+            other: None,
             terms: HashMap::new(),
             subjects: HashMap::new(),
         }
     }
+
+    fn writer(&self) -> &Connection {
+        let connect = || connect(&self.file, self.manner, 16 * 1024);
+        self.writer.get_or_init(connect)
+    }
+}
+
+/// Where the second database lies.
+fn beside(file: &Path) -> PathBuf {
+    file.with_extension("beside")
+}
+
+fn connect(file: &Path, manner: Manner, cache_kib: i64) -> Connection {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match manner {
+        Manner::Usual => Connection::open_with_flags(file, flags),
+        Manner::Hardened => Connection::open_with_flags_and_vfs(file, flags, c"unix-excl"),
+    };
+    let connection = connection.unwrap();
+    let set = |name, value: i64| connection.pragma_update(None, name, value).unwrap();
+    // This copy of SQLite is compiled to overwrite what is deleted; plain SQLite does not.
+    set("secure_delete", i64::from(manner == Manner::Hardened));
+    if manner == Manner::Hardened {
+        set("cell_size_check", 1);
+        set("cache_spill", 0);
+    }
+    set("cache_size", -cache_kib);
+    set("synchronous", 2);
+    connection
+        .pragma_update(None, "journal_mode", "wal")
+        .unwrap();
+    connection
 }
 
 /// A question as SQL. Each statement takes three values, needed or not; `select` a limit as well.
