@@ -72,7 +72,8 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// Secret bytes of a length fixed when they are made.
+/// Secret bytes of a length fixed when they are made. They are wiped as a slice, at once: a box or
+/// a vector would do it byte for byte.
 pub(crate) struct SecretBytes(Box<[u8]>);
 
 impl SecretBytes {
@@ -104,7 +105,8 @@ impl SecretBytes {
             return Self(vector.into_boxed_slice());
         }
         let copy = Self::copy_of(&vector);
-        vector.zeroize();
+        vector.spare_capacity_mut().zeroize();
+        vector.as_mut_slice().zeroize();
         copy
     }
 
@@ -125,7 +127,7 @@ impl ConstantTimeEq for SecretBytes {
 
 impl Drop for SecretBytes {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.expose_mut().zeroize();
     }
 }
 
