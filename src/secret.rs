@@ -6,6 +6,7 @@
 //! **Format** none.
 
 use std::fmt;
+use std::sync::Arc;
 
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroize;
@@ -137,29 +138,33 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
-/// Text about a person, such as a name; wiped on drop.
-pub(crate) struct SecretText(SecretBytes);
+/// Text about a person, such as a name. Clones share the one copy there is, which is wiped when the
+/// last of them is dropped.
+#[derive(Clone)]
+pub(crate) struct SecretText(Arc<WipedText>);
+
+struct WipedText(Box<str>);
 
 impl SecretText {
     pub(crate) fn copy_of(text: &str) -> Self {
-        Self(SecretBytes::copy_of(text.as_bytes()))
+        Self(Arc::new(WipedText(text.into())))
     }
 
     pub(crate) fn expose(&self) -> &str {
-        std::str::from_utf8(self.0.expose()).expect("the bytes were copied from text")
+        &self.0.0
     }
 }
 
-impl Clone for SecretText {
-    fn clone(&self) -> Self {
-        Self::copy_of(self.expose())
+impl Drop for WipedText {
+    fn drop(&mut self) {
+        self.0.as_mut().zeroize();
     }
 }
 
 impl PartialEq for SecretText {
     /// Names are compared as text: they are kept from the disk and the log, not from the caller.
     fn eq(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
+        Arc::ptr_eq(&self.0, &other.0) || self.expose() == other.expose()
     }
 }
 
