@@ -163,9 +163,15 @@ impl PartialEq for SecretText {
 
 impl Eq for SecretText {}
 
-impl std::hash::Hash for SecretText {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.expose().hash(state);
+impl PartialOrd for SecretText {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for SecretText {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.expose().cmp(other.expose())
     }
 }
 

@@ -6,7 +6,7 @@
 //! **Format** FHIR R4 Bundle.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny};
@@ -148,7 +148,7 @@ impl<'a> Visitor<'a> for ReadEntries<'_> {
 /// A Patient without an id goes by its own, so that it and what refers to it agree.
 fn resolve<'a>(entries: Vec<Entry<'a>>) -> Vec<Resource<'a>> {
     // `None`: two different resources go by this name, so it means neither.
-    let mut named: HashMap<&str, Option<&Resource<'a>>> = HashMap::new();
+    let mut named: BTreeMap<&str, Option<&Resource<'a>>> = BTreeMap::new();
     for Entry { full_url, resource } in &entries {
         let Some(full_url) = full_url else { continue };
         let meant = named.entry(full_url).or_insert(Some(resource));

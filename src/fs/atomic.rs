@@ -1,7 +1,7 @@
 //! Replacing a small file so that a crash leaves the old content or the new.
 //!
-//! **Does** write a draft beside it, make it durable, rename it over the old file, and make the
-//! rename durable.
+//! **Does** write a draft beside it, make it durable, rename it over the old file, and ask for the
+//! rename to be made durable.
 //! **Never** writes into a file that is in use, or outside the vault's directory.
 //! **Format** none.
 
@@ -15,7 +15,8 @@ use rustix::io::{Errno, retry_on_intr};
 use super::{errno, private};
 use crate::error::Result;
 
-/// Puts `bytes` under `name`, by way of `draft`.
+/// Puts `bytes` under `name`, by way of `draft`. After an error the old content is there; without
+/// one the new is.
 pub(super) fn replace(dir: impl AsFd, name: &str, draft: &str, bytes: &[u8]) -> Result<()> {
     let dir = dir.as_fd();
     remove(dir, draft)?;
@@ -29,7 +30,10 @@ pub(super) fn replace(dir: impl AsFd, name: &str, draft: &str, bytes: &[u8]) -> 
         _ = remove(dir, draft);
         return Err(error);
     }
-    sync(dir)
+    // The name holds the new content by now, and an error would say that it does not. What must
+    // not happen before the medium has confirmed it begins with a `sync` of its own.
+    _ = sync(dir);
+    Ok(())
 }
 
 /// Removes a name, whatever it is short of a directory; no error where there is none.

@@ -2,8 +2,9 @@
 //!
 //! **Does** make and open the directory, see its setting-up through, and do by descriptor what the
 //! rooms above want done to its files.
-//! **Never** removes a header, or a database that no set-up marker vouches for; never opens a
-//! database file, because closing it again would drop the locks that SQLite holds on it.
+//! **Never** removes a header but that of a set-up that failed, or a database that no set-up marker
+//! vouches for; never opens a database file that SQLite may have open, because closing it again
+//! would drop the locks that SQLite holds on it.
 //! **Format** the set-up marker, an empty file that is there until the vault is complete.
 
 use std::os::fd::OwnedFd;
@@ -90,6 +91,23 @@ impl VaultDir {
         atomic::sync(&self.descriptor)
     }
 
+    /// Takes back the headers of a set-up that failed while it wrote them, so that it may begin
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// `VaultExists` where no marker says that this is a set-up; `ReadOnly` or `Io` as the system
+    /// says: a header may then still be there, or come back after a crash.
+    pub(crate) fn abandon_setup(&self, _lock: &VaultLock) -> Result<()> {
+        if !self.setup_pending()? {
+            return Err(ErrorKind::VaultExists.into());
+        }
+        for name in [FileName::Header, FileName::HeaderTwin] {
+            atomic::remove(&self.descriptor, name.text())?;
+        }
+        atomic::sync(&self.descriptor)
+    }
+
     /// Whether a set-up began here and did not finish.
     ///
     /// # Errors
@@ -104,7 +122,8 @@ impl VaultDir {
     ///
     /// # Errors
     ///
-    /// `HeaderDamaged` where the file is too long or changes its length while it is read; the
+    /// `HeaderDamaged` where the file is too long, changes its length while it is read or lies on
+    /// a part of the medium that cannot be read; the
     /// `Path…` kinds where it is not private; `TamperDetected` where the name is replaced faster
     /// than it can be opened.
     pub(crate) fn read(&self, name: FileName, limit: usize) -> Result<Option<Vec<u8>>> {
@@ -117,8 +136,8 @@ impl VaultDir {
     ///
     /// # Errors
     ///
-    /// `StorageFull`, `ReadOnly` or `Io`; the old content is then still there, unless it was the
-    /// very last step, making the new name durable, that failed.
+    /// `StorageFull`, `ReadOnly` or `Io`; the old content is then still there. A medium that does
+    /// not confirm the new name is no error here: see [`make_durable`](Self::make_durable).
     pub(crate) fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         debug_assert!(
             matches!(name, FileName::Header | FileName::HeaderTwin),
@@ -126,6 +145,16 @@ impl VaultDir {
         );
         let draft = FileName::HeaderDraft.text();
         atomic::replace(&self.descriptor, name.text(), draft, bytes)
+    }
+
+    /// Makes every name in the directory durable: a header that was replaced is then the one that
+    /// is found after a loss of power.
+    ///
+    /// # Errors
+    ///
+    /// `Io` as the system says.
+    pub(crate) fn make_durable(&self) -> Result<()> {
+        atomic::sync(&self.descriptor)
     }
 
     /// Makes a new empty private file and makes its name durable, so that SQLite finds a database

@@ -15,7 +15,7 @@ use rustix::path::Arg;
 use rustix::process::geteuid;
 
 use super::errno;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// What lies under `name`, not following a link; none where nothing does.
 pub(super) fn look(dir: impl AsFd, name: impl Arg) -> Result<Option<Stat>> {
@@ -97,6 +97,7 @@ fn open_seen(dir: impl AsFd, name: &str, access: OFlags, seen: &Stat) -> Result<
     let file = match retry_on_intr(|| openat(dir.as_fd(), name, access | ALWAYS, Mode::empty())) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
+        Err(error) if access.contains(OFlags::RDWR) => return Err(errno::writing(error)),
         Err(error) => return Err(errno::reading(error)),
     };
     let opened = fstat(&file).map_err(errno::reading)?;
@@ -111,11 +112,19 @@ fn read_announced(file: OwnedFd, size: usize) -> Result<Vec<u8>> {
     File::from(file)
         .take(u64::try_from(one_more).unwrap_or(u64::MAX))
         .read_to_end(&mut bytes)
-        .map_err(|error| errno::of_io(&error, errno::reading))?;
+        .map_err(|error| errno::of_io(&error, unreadable))?;
     if bytes.len() != size {
         return Err(ErrorKind::HeaderDamaged.into());
     }
     Ok(bytes)
+}
+
+/// A bad block is damage to this file alone: its twin may still be read.
+fn unreadable(errno: Errno) -> Error {
+    match errno {
+        Errno::IO => Error::os(ErrorKind::HeaderDamaged, errno.raw_os_error()),
+        _ => errno::reading(errno),
+    }
 }
 
 fn judge_file(stat: &Stat) -> Result<()> {

@@ -69,6 +69,22 @@ impl RecoveryCode {
     }
 }
 
+/// A written code of either use, before it is a factor of one vault.
+#[derive(Clone, Copy)]
+pub(crate) enum Code<'a> {
+    Emergency(&'a EmergencyCode),
+    Recovery(&'a RecoveryCode),
+}
+
+impl Code<'_> {
+    pub(crate) fn key(self, vault: VaultId) -> CodeKey {
+        match self {
+            Self::Emergency(code) => code.key(vault),
+            Self::Recovery(code) => code.key(vault),
+        }
+    }
+}
+
 /// The factor derived from a written code.
 pub(crate) struct CodeKey(pub(super) SecretKey);
 

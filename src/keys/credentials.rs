@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::code::RecoveryCode;
+use super::code::{Code, RecoveryCode};
+use super::kind::SlotKind;
 use super::passphrase::Passphrase;
 use super::share::KeyShare;
-use super::slot::SlotKind;
 
 /// A combination of factors. It opens the slots that take exactly these.
 ///
@@ -96,8 +96,8 @@ impl<'a> Credentials<'a> {
         self.passphrase
     }
 
-    pub(crate) fn code(&self) -> Option<&'a RecoveryCode> {
-        self.code
+    pub(crate) fn code(&self) -> Option<Code<'a>> {
+        self.code.map(Code::Recovery)
     }
 }
 

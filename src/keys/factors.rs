@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, Result};
 use crate::secret::SecretBytes;
 
 /// The factors of one slot, before they are stretched or released.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Factors<'a> {
     pub(crate) passphrase: Option<&'a Passphrase>,
     pub(crate) share: Option<&'a dyn KeyShare>,

@@ -2,8 +2,9 @@
 
 use super::class_keys::ClassKeys;
 use super::header_text;
+use super::kind::SlotKind;
 use super::share::Purpose;
-use super::slot::{Slot, SlotKind};
+use super::slot::Slot;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::VaultId;

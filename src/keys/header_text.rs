@@ -2,8 +2,9 @@
 
 use super::header::{Header, MAC_ORDER, RetiredShare, StoredHeader};
 use super::kdf::KdfParameters;
+use super::kind::{SlotKind, WrapPurpose};
 use super::share::{EnrolledShare, Purpose, is_provider};
-use super::slot::{Slot, SlotKind, Wrap, WrapPurpose, slot_line};
+use super::slot::{Slot, Wrap, slot_line};
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::{SlotId, VaultId, decode_hex, decode_hex_into, encode_hex};

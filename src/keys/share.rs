@@ -143,14 +143,16 @@ impl EnrolledShare {
 
     /// Enrols a fresh share under a fresh challenge.
     pub(super) fn make(host: &dyn KeyShare, purpose: Purpose) -> Result<Self> {
-        if !is_provider(host.provider()) {
+        // Asked once, so that the name which is checked is the name which is written.
+        let provider = host.provider().to_owned();
+        if !is_provider(&provider) {
             return Err(ErrorKind::ShareMisbehaved.into());
         }
         let challenge = random::make()?;
         let blob = host.enrol(purpose)?;
         if (1..=Self::MAX_BLOB).contains(&blob.len()) {
             Ok(Self {
-                provider: host.provider().to_owned(),
+                provider,
                 challenge,
                 blob,
             })

@@ -12,9 +12,10 @@
 use super::derive;
 use super::factors::{self, Factors};
 use super::kdf::KdfParameters;
+use super::kind::{SlotKind, WrapPurpose};
 use super::passphrase::Passphrase;
 use super::share::Purpose;
-use super::slot::{Slot, SlotKind, Wrap, WrapPurpose, slot_line};
+use super::slot::{Slot, Wrap, slot_line};
 use crate::error::ErrorKind;
 use crate::id::{SlotId, VaultId};
 use crate::sealing::vectors::collision::envelope_for_both;

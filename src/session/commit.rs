@@ -1,21 +1,34 @@
-//! Writing: what a batch comes to in each class, and one transaction over all of them.
+//! Writing: what a batch comes to in each class.
 
 use std::sync::PoisonError;
 
 use super::intent::{self, Step};
 use super::live::{Inner, OpenClasses, Reach};
 use super::open_class::{OpenClass, is_expired};
+use super::transaction::{Part, finish_earlier, in_one_transaction};
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::RecordId;
 use crate::keys::TokenSpace;
 use crate::records::{Batch, Change, Outcome, Record, Stored, StoredAs};
 use crate::secret::SecretText;
-use crate::storage::{Reading, Row, Writing};
+use crate::storage::{Reading, Row};
 use crate::time::Timestamp;
 
 /// Commits a batch: everything, or nothing.
 pub(super) fn commit(inner: &Inner, reach: Reach, batch: &Batch) -> Result<Vec<Stored>> {
+    change(inner, reach, batch).map(|(stored, _)| stored)
+}
+
+/// Erases a record; whether there was one.
+pub(super) fn erase(inner: &Inner, reach: Reach, id: RecordId) -> Result<bool> {
+    let mut batch = Batch::new();
+    batch.erase(id);
+    change(inner, reach, &batch).map(|(_, erased)| erased)
+}
+
+/// What the puts came to, and whether anything was erased.
+fn change(inner: &Inner, reach: Reach, batch: &Batch) -> Result<(Vec<Stored>, bool)> {
     for change in &batch.changes {
         if let Change::Put(record) = change {
             record.check()?;
@@ -26,16 +39,23 @@ pub(super) fn commit(inner: &Inner, reach: Reach, batch: &Batch) -> Result<Vec<S
         finish_earlier(open, &mut waiting)?;
         let classes = involved(open, reach, batch)?;
         let now = Timestamp::now();
-        in_one_transaction(open, &classes, &mut waiting, &mut |parts| {
+        let done = in_one_transaction(open, &classes, &mut waiting, &mut |parts| {
             let mut stored = Vec::new();
+            let mut erased = false;
             for change in &batch.changes {
                 match change {
                     Change::Put(record) => stored.push(put(parts, record, now)?),
-                    Change::Erase(id) => erase(parts, *id)?,
+                    Change::Erase(id) => erased |= take_out(parts, *id)?,
                 }
             }
-            Ok(stored)
-        })
+            Ok((stored, erased))
+        })?;
+        let (_, erased) = done.value;
+        if erased {
+            // Whoever erases is told of traces that are left; whoever puts has what was asked for.
+            done.scrubbed?;
+        }
+        Ok(done.value)
     })
 }
 
@@ -54,11 +74,12 @@ pub(super) fn erase_subject(inner: &Inner, reach: Reach, name: &str) -> Result<(
                 classes.push(class);
             }
         }
-        in_one_transaction(open, &classes, &mut waiting, &mut |parts| {
+        let done = in_one_transaction(open, &classes, &mut waiting, &mut |parts| {
             parts
                 .iter_mut()
                 .try_for_each(|part| part.take(Step::RemoveSubject(name.clone())))
-        })
+        })?;
+        done.scrubbed
     })
 }
 
@@ -70,50 +91,18 @@ pub(super) fn erase_expired(inner: &Inner, reach: Reach) -> Result<u64> {
         let now = Timestamp::now().to_micros();
         let mut removed = 0;
         for class in open.within(reach) {
-            let here = class.store.write(|writing| writing.remove_expired(now))?;
-            if here > 0 {
-                class.store.scrub(|| ())?;
+            let done = in_one_transaction(open, &[class], &mut waiting, &mut |parts| {
+                parts
+                    .iter()
+                    .try_fold(0, |sum, part| Ok(sum + part.writing.remove_expired(now)?))
+            })?;
+            if done.value > 0 {
+                intent::scrub_up_to(open, class.class(), &[])?;
             }
-            removed += here;
+            removed += done.value;
         }
         Ok(removed)
     })
-}
-
-/// One class's part of a transaction.
-struct Part<'a> {
-    open: &'a OpenClass,
-    writing: &'a Writing<'a>,
-    /// What was done here; puts are kept only where another class has to hold them as an intent.
-    steps: Vec<Step>,
-    keeps_puts: bool,
-}
-
-impl Part<'_> {
-    fn take(&mut self, step: Step) -> Result<()> {
-        step.apply(self.open, self.writing)?;
-        if self.keeps_puts || step.removes() {
-            self.steps.push(step);
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, record: &Record, stored: StoredAs) -> Result<()> {
-        self.open.write_record(self.writing, record, stored)?;
-        if self.keeps_puts {
-            self.steps.push(Step::Put(Box::new(record.copy_as(stored))));
-        }
-        Ok(())
-    }
-}
-
-/// A change over several classes that a failure cut in two is finished before the next one.
-fn finish_earlier(open: &OpenClasses, waiting: &mut bool) -> Result<()> {
-    if *waiting {
-        intent::settle(open)?;
-        *waiting = false;
-    }
-    Ok(())
 }
 
 /// The classes that a batch touches, lowest first: those it names and those that hold what it
@@ -147,98 +136,15 @@ fn holds(class: &OpenClass, reading: &Reading<'_>, change: &Change) -> Result<bo
     Ok(row.is_some())
 }
 
-/// Runs `work` in a transaction of each class at once. The lowest commits first and holds the
-/// others' steps until they are done, so that a crash at any point leaves all of it or nothing.
-fn in_one_transaction<T>(
-    open: &OpenClasses,
-    classes: &[&OpenClass],
-    waiting: &mut bool,
-    work: &mut dyn FnMut(&mut [Part<'_>]) -> Result<T>,
-) -> Result<T> {
-    let several = classes.len() > 1;
-    let intent = RecordId::make()?;
-    let mut done: Vec<(Class, Vec<Step>)> = Vec::new();
-    let mut finish = |held: &[Held<'_>]| {
-        let mut parts: Vec<Part<'_>> = Vec::new();
-        for &(open, writing) in held {
-            parts.push(Part {
-                open,
-                writing,
-                steps: Vec::new(),
-                keeps_puts: several,
-            });
-        }
-        let value = work(&mut parts)?;
-        if let Some((lowest, others)) = parts.split_first() {
-            for (at, other) in others.iter().enumerate() {
-                let intent = numbered(intent, at);
-                intent::leave(lowest.writing, other.open, intent, &other.steps)?;
-                other.writing.mark_applied(intent)?;
-            }
-        }
-        done = parts
-            .into_iter()
-            .map(|part| (part.open.class(), part.steps))
-            .collect();
-        Ok(value)
-    };
-    *waiting = several;
-    let result = nest(classes, &[], &mut finish);
-    for class in classes {
-        class.names.settle(result.is_ok());
-    }
-    let value = match result {
-        Ok(value) => value,
-        Err(error) => {
-            // Either nothing was committed, and nothing waits, or the lowest class was.
-            finish_earlier(open, waiting)?;
-            return Err(error);
-        }
-    };
-    if several {
-        intent::settle(open)?;
-        *waiting = false;
-    }
-    for (class, steps) in &done {
-        let of_class = classes.iter().find(|open| open.class() == *class);
-        of_class.map_or(Ok(()), |open| intent::scrub(open, steps))?;
-    }
-    Ok(value)
-}
-
-/// A class and its writer, inside a transaction.
-type Held<'a> = (&'a OpenClass, &'a Writing<'a>);
-
-/// Opens a transaction in each class, the highest outermost, so that the lowest commits first.
-fn nest<T>(
-    classes: &[&OpenClass],
-    held: &[Held<'_>],
-    work: &mut dyn FnMut(&[Held<'_>]) -> Result<T>,
-) -> Result<T> {
-    let Some((highest, lower)) = classes.split_last() else {
-        return work(held);
-    };
-    highest.store.write(|writing| {
-        let mut all = vec![(*highest, writing)];
-        all.extend_from_slice(held);
-        nest(lower, &all, work)
-    })
-}
-
-/// One identity for each class that an intent waits for.
-fn numbered(intent: RecordId, at: usize) -> RecordId {
-    let mut bytes = intent.to_bytes();
-    if let (Some(last), Ok(at)) = (bytes.last_mut(), u8::try_from(at)) {
-        *last = last.wrapping_add(at);
-    }
-    RecordId::from_bytes(bytes)
-}
-
 /// Puts one record: new, as the next revision of one that is there, or not at all.
 fn put(parts: &mut [Part<'_>], record: &Record, now: Timestamp) -> Result<Stored> {
     let mut found = None;
     for (at, part) in parts.iter().enumerate() {
         if let Some(row) = existing(part.open, &part.writing.reading(), record)? {
+            if found.is_some() {
+                // The client's identity was given again while the class that has it was closed.
+                return Err(ErrorKind::Conflict.into());
+            }
             found = Some((at, row));
         }
     }
@@ -400,11 +306,13 @@ fn write(
     })
 }
 
-fn erase(parts: &mut [Part<'_>], id: RecordId) -> Result<()> {
+fn take_out(parts: &mut [Part<'_>], id: RecordId) -> Result<bool> {
+    let mut found = false;
     for part in parts {
         if part.writing.reading().row(id)?.is_some() {
             part.take(Step::Remove(id))?;
+            found = true;
         }
     }
-    Ok(())
+    Ok(found)
 }

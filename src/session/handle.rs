@@ -45,11 +45,7 @@ impl Session {
             for keys in keys {
                 classes.push(open_class(opening, keys)?);
             }
-            classes.sort_by_key(|open| open.class());
-            let open = OpenClasses {
-                classes,
-                lease: None,
-            };
+            let open = OpenClasses::new(classes);
             super::intent::settle(&open)?;
             Ok(Arc::new(Inner::new(Arc::clone(opening), open)))
         })?;
@@ -96,7 +92,8 @@ impl Session {
     ///
     /// Those of the session.
     pub fn get(&self, id: RecordId) -> Result<Option<Record>> {
-        self.inner.with(|open| find(open, self.reach, id))
+        self.inner
+            .with(|open| open.steadily(|| find(open, self.reach, id)))
     }
 
     /// Reads several records, in the order asked for.
@@ -105,28 +102,29 @@ impl Session {
     ///
     /// Those of the session.
     pub fn get_many(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
-        self.inner
-            .with(|open| ids.iter().map(|id| find(open, self.reach, *id)).collect())
+        self.inner.with(|open| {
+            let find = |id: &RecordId| open.steadily(|| find(open, self.reach, *id));
+            ids.iter().map(find).collect()
+        })
     }
 
     /// Reads the earlier revisions of a record, oldest first. There are none unless the vault was
-    /// made to keep them.
+    /// made to keep them, nor of a record that has expired.
     ///
     /// # Errors
     ///
     /// Those of the session.
     pub fn history(&self, id: RecordId) -> Result<Vec<Record>> {
+        let now = Timestamp::now();
         self.inner.with(|open| {
-            let mut earlier = Vec::new();
-            for class in open.within(self.reach) {
-                class.store.read(|reading| {
-                    for row in reading.earlier(id)? {
-                        earlier.push(class.open_earlier(reading, row)?);
+            open.steadily(|| {
+                for class in open.within(self.reach) {
+                    if let Some(earlier) = class.history(id, now)? {
+                        return Ok(earlier);
                     }
-                    Ok(())
-                })?;
-            }
-            Ok(earlier)
+                }
+                Ok(Vec::new())
+            })
         })
     }
 
@@ -142,17 +140,7 @@ impl Session {
     ///
     /// Copies of the files made earlier still hold the sealed record and the wrapped key.
     pub fn erase(&self, id: RecordId) -> Result<bool> {
-        let there = self.inner.with(|open| {
-            let mut found = false;
-            for class in open.within(self.reach) {
-                found = found || class.store.read(|reading| reading.row(id))?.is_some();
-            }
-            Ok(found)
-        })?;
-        let mut batch = Batch::new();
-        batch.erase(id);
-        self.commit(&batch)?;
-        Ok(there)
+        commit::erase(&self.inner, self.reach, id)
     }
 
     /// Erases everything about a subject in every class: the key under which it was sealed, the
@@ -218,7 +206,7 @@ impl Session {
     /// Those of the session.
     pub fn count(&self, query: &Query) -> Result<u64> {
         self.inner
-            .with(|open| super::matches::count(open, self.reach, query))
+            .with(|open| open.steadily(|| super::matches::count(open, self.reach, query)))
     }
 
     /// Opens Priority with a fresh release of the share on the slot's second challenge. It is open
@@ -236,7 +224,7 @@ impl Session {
         let kind = credentials.slot_kind().filter(|kind| !kind.is_recovery());
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
         let factors = Factors::of(credentials);
-        let unlocked = opening.unlock(kind, WrapPurpose::Priority, factors)?;
+        let unlocked = opening.unlock(kind, WrapPurpose::Priority, factors, None)?;
         self.lease(unlocked, factors)
     }
 
@@ -255,8 +243,10 @@ impl Session {
         };
         let lease = Lease::over(session, number);
         lease.with_keys(|opening, keys| {
-            opening.destroy_retired(factors, keys);
-            Ok(())
+            opening.change(|_| {
+                opening.destroy_retired(factors, keys);
+                Ok(())
+            })
         })?;
         Ok(lease)
     }

@@ -3,12 +3,13 @@
 use super::live::OpenClasses;
 use super::names::as_u64;
 use super::open_class::OpenClass;
-use crate::error::{ErrorKind, Result};
+use crate::class::Class;
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordId;
 use crate::records::{self, Record, StoredAs};
 use crate::sealing::{self, Context, Table};
 use crate::secret::{SecretBytes, SecretText};
-use crate::storage::Writing;
+use crate::storage::{Reading, Writing};
 
 /// One thing that happens in one class.
 pub(super) enum Step {
@@ -28,6 +29,9 @@ const REMOVE: u8 = 2;
 const REMOVE_SUBJECT: u8 = 3;
 const PUT_EARLIER: u8 = 4;
 
+/// About how many bytes one intent holds, so that it stays below SQLite's bound for a value.
+const LONGEST: usize = 32 * 1024 * 1024;
+
 impl Step {
     pub(super) fn apply(&self, open: &OpenClass, writing: &Writing<'_>) -> Result<()> {
         match self {
@@ -39,7 +43,7 @@ impl Step {
                     open.names
                         .find_subject(&open.keys, &writing.reading(), Some(name))?;
                 let number = subject.map(|subject| subject.number);
-                number.map_or(Ok(()), |number| writing.remove_subject(number).map(|_| ()))
+                number.map_or(Ok(()), |number| writing.remove_subject(number))
             }
         }
     }
@@ -50,32 +54,71 @@ impl Step {
     }
 }
 
-/// Empties the log after removals, and drops the keys of subjects that are gone.
-pub(super) fn scrub(open: &OpenClass, steps: &[Step]) -> Result<()> {
-    if !steps.iter().any(Step::removes) {
-        return Ok(());
-    }
-    open.store.scrub(|| {
-        for step in steps {
-            if let Step::RemoveSubject(name) = step {
-                open.names.forget_subject(name);
-            }
-        }
-    })
+/// Takes away what removals left in the classes where they happened, and in the lower ones: what
+/// is removed now may once have been held there for a while, as an intent.
+///
+/// # Errors
+///
+/// The first of the databases; every class is scrubbed as far as it can be, and keys of subjects
+/// that are gone are dropped in any case.
+pub(super) fn scrub(open: &OpenClasses, done: &[(Class, Vec<Step>)]) -> Result<()> {
+    let removals = |(_, steps): &&(Class, Vec<Step>)| steps.iter().any(Step::removes);
+    let highest = done.iter().filter(removals).map(|(class, _)| *class).max();
+    highest.map_or(Ok(()), |highest| scrub_up_to(open, highest, done))
 }
 
-/// Leaves `steps`, which belong to `target`, in `writing`'s class until they are done.
+/// The same, where the highest class that lost something is known.
+pub(super) fn scrub_up_to(
+    open: &OpenClasses,
+    highest: Class,
+    done: &[(Class, Vec<Step>)],
+) -> Result<()> {
+    let mut result = Ok(());
+    for class in open.classes.iter().filter(|open| open.class() <= highest) {
+        let here = done.iter().filter(|(at, _)| *at == class.class());
+        let steps = here.flat_map(|(_, steps)| steps);
+        let scrubbed = class.scrub(steps.filter_map(|step| match step {
+            Step::RemoveSubject(name) => Some(name),
+            _ => None,
+        }));
+        result = result.and(scrubbed);
+    }
+    result
+}
+
+/// Leaves `steps`, which belong to `target`, in `writing`'s class until they are done: in one
+/// intent, or in several where they are large. `identify` gives the first, the second and so on an
+/// identity; they must grow.
 pub(super) fn leave(
     writing: &Writing<'_>,
     target: &OpenClass,
-    intent: RecordId,
     steps: &[Step],
-) -> Result<()> {
-    let parts = steps.iter().map(encode).collect::<Result<Vec<_>>>()?;
-    let mut bytes: Vec<&[u8]> = vec![&[CODEC]];
-    bytes.extend(parts.iter().map(SecretBytes::expose));
-    let body = sealing::seal(target.keys.intents(), &place(target, intent), &bytes)?;
-    writing.insert_intent(intent, target.class(), &body)
+    identify: impl Fn(usize) -> RecordId,
+) -> Result<Vec<RecordId>> {
+    let mut left = Vec::new();
+    let mut waiting: Vec<SecretBytes> = Vec::new();
+    let mut flush = |waiting: &mut Vec<SecretBytes>| {
+        let mut bytes: Vec<&[u8]> = vec![&[CODEC]];
+        bytes.extend(waiting.iter().map(SecretBytes::expose));
+        let intent = identify(left.len());
+        let body = sealing::seal(target.keys.intents(), &place(target, intent), &bytes)?;
+        writing.insert_intent(intent, target.class(), &body)?;
+        left.push(intent);
+        waiting.clear();
+        Ok::<(), Error>(())
+    };
+    let mut length = 0;
+    for step in steps {
+        let step = encode(step)?;
+        length += step.expose().len();
+        if length > LONGEST && !waiting.is_empty() {
+            length = step.expose().len();
+            flush(&mut waiting)?;
+        }
+        waiting.push(step);
+    }
+    flush(&mut waiting)?;
+    Ok(left)
 }
 
 /// Finishes whatever waits for the open classes.
@@ -85,45 +128,62 @@ pub(super) fn leave(
 /// [`ErrorKind::TamperDetected`] for an intent that this vault did not write, and those of the
 /// databases; what is not finished keeps waiting.
 pub(super) fn settle(open: &OpenClasses) -> Result<()> {
+    let mut done = Vec::new();
+    let settled = settle_each(open, &mut done);
+    // What was done is scrubbed even where something else failed.
+    let scrubbed = scrub(open, &done);
+    settled.and(scrubbed)
+}
+
+fn settle_each(open: &OpenClasses, done: &mut Vec<(Class, Vec<Step>)>) -> Result<()> {
     for target in &open.classes {
-        let mut applied = false;
-        for holder in open
-            .classes
-            .iter()
-            .filter(|holder| holder.class() < target.class())
-        {
-            while let Some((intent, body)) = holder
-                .store
-                .read(|reading| reading.intent_for(target.class()))?
-            {
+        let class = target.class();
+        for holder in open.classes.iter().filter(|open| open.class() < class) {
+            let waiting = |reading: &Reading<'_>| reading.intent_for(class);
+            while let Some((intent, body)) = holder.store.read(waiting)? {
                 let opened = sealing::open(target.keys.intents(), &place(target, intent), body)?;
                 let steps = decode(opened.expose(), target)?;
-                let done = target.store.write(|writing| {
+                let written = target.store.write(|writing| {
                     if writing.reading().has_applied(intent)? {
                         return Ok(());
                     }
-                    steps
-                        .iter()
-                        .try_for_each(|step| step.apply(target, writing))?;
+                    let mut steps = steps.iter();
+                    steps.try_for_each(|step| step.apply(target, writing))?;
                     writing.mark_applied(intent)
                 });
-                target.names.settle(done.is_ok());
-                done?;
-                scrub(target, &steps)?;
-                finish(holder, intent)?;
-                applied = true;
+                target.names.settle(written.is_ok());
+                done.push((class, steps));
+                written?;
+                holder
+                    .store
+                    .write(|writing| writing.remove_intent(intent))?;
             }
         }
-        if applied || target.store.read(|reading| reading.has_any_applied())? {
-            target.store.write(|writing| writing.forget_applied())?;
-        }
+        forget_applied(target)?;
     }
     Ok(())
 }
 
-/// Takes a finished intent out of the class that held it.
-pub(super) fn finish(holder: &OpenClass, intent: RecordId) -> Result<()> {
-    holder.store.write(|writing| writing.remove_intent(intent))
+/// Takes away the intents of a transaction that every class has committed, and then the marks that
+/// they were done.
+pub(super) fn finish(
+    lowest: &OpenClass,
+    others: &[&OpenClass],
+    intents: &[RecordId],
+) -> Result<()> {
+    lowest.store.write(|writing| {
+        let mut intents = intents.iter();
+        intents.try_for_each(|intent| writing.remove_intent(*intent))
+    })?;
+    others.iter().try_for_each(|other| forget_applied(other))
+}
+
+/// Only where nothing waits any more.
+fn forget_applied(target: &OpenClass) -> Result<()> {
+    if target.store.read(|reading| reading.has_any_applied())? {
+        target.store.write(|writing| writing.forget_applied())?;
+    }
+    Ok(())
 }
 
 fn place(target: &OpenClass, intent: RecordId) -> Context<'static> {

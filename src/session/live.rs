@@ -28,6 +28,9 @@ pub(super) struct OpenClasses {
     pub(super) classes: Vec<OpenClass>,
     /// Which lease opened Priority.
     pub(super) lease: Option<u64>,
+    /// Held shared by what looks at several classes, and alone while a change over several classes
+    /// is committed in one after the other: a record that moves is seen in one class.
+    pub(super) between_classes: RwLock<()>,
 }
 
 /// How far a handle reaches.
@@ -122,6 +125,21 @@ impl Inner {
 }
 
 impl OpenClasses {
+    pub(super) fn new(mut classes: Vec<OpenClass>) -> Self {
+        classes.sort_by_key(OpenClass::class);
+        Self {
+            classes,
+            lease: None,
+            between_classes: RwLock::new(()),
+        }
+    }
+
+    /// Runs `look` while no change is half-way between two classes.
+    pub(super) fn steadily<T>(&self, look: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _shared = self.between_classes.read();
+        look()
+    }
+
     /// The classes that a handle may touch, lowest first.
     pub(super) fn within(&self, reach: Reach) -> impl Iterator<Item = &OpenClass> {
         let priority = matches!((reach, self.lease), (Reach::Lease(a), Some(b)) if a == b);

@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::live::{Inner, OpenClasses, Reach};
-use super::open_class::{Located, OpenClass};
+use super::located::Waiting;
+use super::open_class::{OpenClass, is_expired};
 use crate::class::Class;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::TokenSpace;
-use crate::records::{Cursor, Mark, Query, Record};
+use crate::records::{Cursor, Mark, NO_EFFECTIVE_TIME, Query, Record};
 use crate::sealing::{self, Context, Table};
-use crate::storage::{Direction, Order, Position, Scan};
+use crate::storage::{Direction, Order, Position, Row, Scan};
 use crate::time::Timestamp;
 
 /// The records that match a query, in its order. Each is decrypted when it is asked for, and each
@@ -34,9 +35,12 @@ pub struct Matches {
 struct Stream {
     class: Class,
     scan: Option<Scan>,
-    rows: VecDeque<(Position, Located)>,
+    rows: VecDeque<(Position, Waiting)>,
+    /// How often the class had erased something when the rows were fetched.
+    erasures: u64,
     exhausted: bool,
     page: usize,
+    /// Where the last row that was handed out of this class stands.
     after: Option<Position>,
 }
 
@@ -108,38 +112,46 @@ impl Matches {
             if !self.started {
                 self.start(open)?;
             }
-            let (_, direction) = self.query.order();
-            let mut best: Option<(usize, Mark)> = None;
-            for (at, stream) in self.streams.iter_mut().enumerate() {
-                let class = open
-                    .within(self.reach)
-                    .find(|open| open.class() == stream.class);
-                let Some(class) = class else {
-                    return Err(ErrorKind::LeaseRequired.into());
+            loop {
+                let Some((at, mark)) = self.first(open)? else {
+                    return Ok(None);
                 };
-                stream.fill(class)?;
-                if let Some((position, _)) = stream.rows.front() {
-                    let mark = Mark {
-                        class: stream.class,
-                        position: *position,
-                    };
-                    if best.is_none_or(|(_, best)| comes_before(mark, best, direction)) {
-                        best = Some((at, mark));
-                    }
+                let class = open.class(self.reach, mark.class)?;
+                let stream = self.streams.get_mut(at).ok_or(ErrorKind::TamperDetected)?;
+                let row = stream.rows.pop_front();
+                let (_, waiting) = row.ok_or(ErrorKind::TamperDetected)?;
+                let Some(located) = waiting.wake() else {
+                    // Its subject is just being erased.
+                    stream.rows.clear();
+                    continue;
+                };
+                stream.after = Some(mark.position);
+                if is_expired(&located.row, Timestamp::now()) {
+                    continue;
+                }
+                self.last = Some(mark);
+                return class.open_row(located).map(Some);
+            }
+        })
+    }
+
+    /// Which stream has the next row, and where that stands.
+    fn first(&mut self, open: &OpenClasses) -> Result<Option<(usize, Mark)>> {
+        let (_, direction) = self.query.order();
+        let mut best: Option<(usize, Mark)> = None;
+        for (at, stream) in self.streams.iter_mut().enumerate() {
+            stream.fill(open.class(self.reach, stream.class)?)?;
+            if let Some((position, _)) = stream.rows.front() {
+                let mark = Mark {
+                    class: stream.class,
+                    position: *position,
+                };
+                if best.is_none_or(|(_, best)| comes_before(mark, best, direction)) {
+                    best = Some((at, mark));
                 }
             }
-            let Some((at, mark)) = best else {
-                return Ok(None);
-            };
-            let row = self
-                .streams
-                .get_mut(at)
-                .and_then(|stream| stream.rows.pop_front());
-            let (_, located) = row.ok_or(ErrorKind::TamperDetected)?;
-            self.last = Some(mark);
-            let class = open.class(self.reach, mark.class)?;
-            class.open_row(located).map(Some)
-        })
+        }
+        Ok(best)
     }
 
     fn start(&mut self, open: &OpenClasses) -> Result<()> {
@@ -149,6 +161,7 @@ impl Matches {
                 class: class.class(),
                 scan: scan(class, &self.query)?,
                 rows: VecDeque::new(),
+                erasures: 0,
                 exhausted: false,
                 page: FIRST_PAGE,
                 after: self
@@ -185,31 +198,28 @@ impl fmt::Debug for Matches {
 }
 
 impl Stream {
-    /// Fetches the next page where none is left of the last.
+    /// Fetches the next page where none is left of the last, or where something was erased since.
     fn fill(&mut self, class: &OpenClass) -> Result<()> {
+        if self.erasures != class.erasures() {
+            self.rows.clear();
+        }
         let Some(scan) = self
             .scan
             .filter(|_| self.rows.is_empty() && !self.exhausted)
         else {
             return Ok(());
         };
-        let located: Vec<Located> = class.store.read(|reading| {
-            let rows = reading.scan(&scan, self.after, self.page)?;
-            rows.into_iter()
-                .map(|row| class.name(reading, row))
-                .collect()
+        let (rows, erasures) = class.store.read(|reading| {
+            // No erasure ends while a reader is at work.
+            let erasures = class.erasures();
+            let rows = reading.scan(&scan, self.after, self.page)?.into_iter();
+            let wait = |row: Row| Ok((row.position(scan.order), class.name(reading, row)?.wait()));
+            Ok((rows.map(wait).collect::<Result<VecDeque<_>>>()?, erasures))
         })?;
-        self.exhausted = located.is_empty();
+        self.exhausted = rows.is_empty();
         self.page = (self.page * 2).min(MOST_ROWS);
-        self.rows = located
-            .into_iter()
-            .map(|located| (located.position(scan.order), located))
-            .collect();
-        self.after = self
-            .rows
-            .back()
-            .map(|(position, _)| *position)
-            .or(self.after);
+        self.rows = rows;
+        self.erasures = erasures;
         Ok(())
     }
 }
@@ -242,7 +252,7 @@ fn scan(class: &OpenClass, query: &Query) -> Result<Option<Scan>> {
         kind: None,
         subject: None,
         content: None,
-        from: query.from.map(Timestamp::to_micros),
+        from: first_start(query),
         until: query.until.map(Timestamp::to_micros),
         updated_after: query
             .updated_since
@@ -275,6 +285,13 @@ fn scan(class: &OpenClass, query: &Query) -> Result<Option<Scan>> {
         }
         Ok(Some(scan))
     })
+}
+
+/// A condition on the effective time leaves out the records that have none.
+fn first_start(query: &Query) -> Option<i64> {
+    let dated = NO_EFFECTIVE_TIME.saturating_add(1);
+    let from = query.from.map(|from| from.to_micros().max(dated));
+    from.or_else(|| query.until.map(|_| dated))
 }
 
 /// The order over all classes: the ordering column, then the class, then the place.
@@ -313,15 +330,15 @@ fn cursor_place(open: &OpenClasses) -> Result<(&crate::keys::ClassKeys, Context<
     ))
 }
 
-impl Located {
+impl Row {
     fn position(&self, order: Order) -> Position {
         let key = match order {
-            Order::Start => self.row.index.start,
-            Order::Updated => self.row.index.updated,
+            Order::Start => self.index.start,
+            Order::Updated => self.index.updated,
         };
         Position {
             key,
-            place: self.row.place,
+            place: self.place,
         }
     }
 }

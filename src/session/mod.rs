@@ -7,17 +7,22 @@
 //! **Format** none of its own; intents are in docs/spec/05-schema-and-pragmas.md.
 
 mod commit;
+mod draft;
 mod emergency;
 mod handle;
 mod intent;
 mod lease;
 mod live;
+mod located;
 mod matches;
 mod names;
 mod open_class;
 mod opening;
 mod recovery;
 mod slots;
+#[cfg(test)]
+mod spec_vectors;
+mod transaction;
 
 pub use emergency::EmergencySession;
 pub use handle::Session;
@@ -26,7 +31,7 @@ pub use matches::Matches;
 pub use recovery::RecoveryRenewal;
 pub use slots::{SlotInfo, Slots};
 
+pub(crate) use draft::{NewSlot, check_passphrase, recovery_slots};
 pub(crate) use live::create_database;
 pub(crate) use opening::{Opening, Unlocked};
 pub(crate) use recovery::renew_everything;
-pub(crate) use slots::{NewSlot, check_passphrase, recovery_slots};

@@ -1,6 +1,6 @@
 //! The names of one open class: kinds, content types and subjects, each opened once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::{ErrorKind, Result};
@@ -34,9 +34,10 @@ pub(super) struct Names {
 /// A name's text under its space. The empty text stands for no subject.
 type Entry = (u8, SecretText);
 
+/// Ordered maps: a hashed one takes random bytes behind our back, and panics where there are none.
 struct Cache<T> {
-    by_number: HashMap<i64, Arc<T>>,
-    by_text: HashMap<Entry, Arc<T>>,
+    by_number: BTreeMap<i64, Arc<T>>,
+    by_text: BTreeMap<Entry, Arc<T>>,
     /// Made in a transaction that has not committed: its number may yet come to mean another.
     pending: Vec<(Entry, i64, Arc<T>)>,
 }
@@ -44,31 +45,36 @@ struct Cache<T> {
 impl<T> Cache<T> {
     fn new() -> Self {
         Self {
-            by_number: HashMap::new(),
-            by_text: HashMap::new(),
+            by_number: BTreeMap::new(),
+            by_text: BTreeMap::new(),
             pending: Vec::new(),
         }
     }
 
-    fn numbered(&self, number: i64) -> Option<Arc<T>> {
-        let pending = || self.pending.iter().find(|(_, made, _)| *made == number);
-        self.by_number
-            .get(&number)
-            .or_else(|| pending().map(|(.., name)| name))
-            .cloned()
+    fn numbered(&self, reading: &Reading<'_>, number: i64) -> Option<Arc<T>> {
+        let made = || self.made(reading).find(|(_, made, _)| *made == number);
+        let known = self.by_number.get(&number);
+        known.or_else(|| made().map(|(.., name)| name)).cloned()
     }
 
-    fn called(&self, entry: &Entry) -> Option<Arc<T>> {
-        let pending = || self.pending.iter().find(|(made, ..)| made == entry);
-        self.by_text
-            .get(entry)
-            .or_else(|| pending().map(|(.., name)| name))
-            .cloned()
+    fn called(&self, reading: &Reading<'_>, entry: &Entry) -> Option<Arc<T>> {
+        let made = || self.made(reading).find(|(made, ..)| made == entry);
+        let known = self.by_text.get(entry);
+        known.or_else(|| made().map(|(.., name)| name)).cloned()
     }
 
-    fn keep(&mut self, entry: Entry, number: i64, name: Arc<T>) {
-        self.by_text.insert(entry, Arc::clone(&name));
-        self.by_number.insert(number, name);
+    /// What the transaction under way has made, which is known to itself alone.
+    fn made(&self, reading: &Reading<'_>) -> impl Iterator<Item = &(Entry, i64, Arc<T>)> {
+        let own = reading.in_transaction();
+        self.pending.iter().filter(move |_| own)
+    }
+
+    /// Keeps a name that was opened, or the same one that another reader opened first: a name has
+    /// one value here, so that rows may refer to it without holding its key.
+    fn keep(&mut self, entry: Entry, number: i64, name: Arc<T>) -> Arc<T> {
+        let first = self.by_number.entry(number).or_insert(name);
+        self.by_text.insert(entry, Arc::clone(first));
+        Arc::clone(first)
     }
 
     fn settle(&mut self, committed: bool) {
@@ -96,7 +102,7 @@ impl Names {
         number: i64,
         space: TokenSpace,
     ) -> Result<Arc<Term>> {
-        let known = shared(&self.terms).numbered(number);
+        let known = shared(&self.terms).numbered(reading, number);
         let term = match known {
             Some(term) => term,
             None => {
@@ -119,7 +125,7 @@ impl Names {
         space: TokenSpace,
         text: &SecretText,
     ) -> Result<Option<Arc<Term>>> {
-        let known = shared(&self.terms).called(&(space.code(), text.clone()));
+        let known = shared(&self.terms).called(reading, &(space.code(), text.clone()));
         if known.is_some() {
             return Ok(known);
         }
@@ -148,7 +154,11 @@ impl Names {
         let place = Context::of_class(keys.vault(), keys.class(), Table::Term, as_u64(number));
         let room = [space.code()];
         let body = sealing::seal(keys.terms(), &place, &[&room, text.expose().as_bytes()])?;
-        writing.insert_term(number, keys.token(space, text.expose()), &body)?;
+        writing.insert_term(&StoredTerm {
+            term: number,
+            token: keys.token(space, text.expose()),
+            body,
+        })?;
         let term = Arc::new(Term {
             number,
             text: text.clone(),
@@ -166,7 +176,7 @@ impl Names {
         reading: &Reading<'_>,
         number: i64,
     ) -> Result<Arc<Subject>> {
-        let known = shared(&self.subjects).numbered(number);
+        let known = shared(&self.subjects).numbered(reading, number);
         if let Some(subject) = known {
             return Ok(subject);
         }
@@ -181,7 +191,7 @@ impl Names {
         reading: &Reading<'_>,
         name: Option<&SecretText>,
     ) -> Result<Option<Arc<Subject>>> {
-        let known = shared(&self.subjects).called(&subject_entry(name));
+        let known = shared(&self.subjects).called(reading, &subject_entry(name));
         if known.is_some() {
             return Ok(known);
         }
@@ -217,10 +227,11 @@ impl Names {
         let stored = StoredSubject {
             subject: number,
             key_id,
+            token: subject_token(keys, name),
             key: wrapped,
             name: sealed_name,
         };
-        writing.insert_subject(&stored, subject_token(keys, name))?;
+        writing.insert_subject(&stored)?;
         let subject = Arc::new(Subject {
             number,
             key_id,
@@ -232,12 +243,15 @@ impl Names {
         Ok(subject)
     }
 
+    /// Drops everything: it is read again when it is asked for.
+    pub(super) fn forget_all(&self) {
+        *alone(&self.terms) = Cache::new();
+        *alone(&self.subjects) = Cache::new();
+    }
+
     /// Drops the key of a subject that is erased.
     pub(super) fn forget_subject(&self, name: &SecretText) {
         let mut cache = alone(&self.subjects);
-        cache
-            .pending
-            .retain(|(entry, ..)| *entry != subject_entry(Some(name)));
         if let Some(subject) = cache.by_text.remove(&subject_entry(Some(name))) {
             cache.by_number.remove(&subject.number);
         }
@@ -250,17 +264,13 @@ impl Names {
     }
 
     fn keep_term(&self, term: Term) -> Arc<Term> {
-        let term = Arc::new(term);
         let entry = (term.space.code(), term.text.clone());
-        alone(&self.terms).keep(entry, term.number, Arc::clone(&term));
-        term
+        alone(&self.terms).keep(entry, term.number, Arc::new(term))
     }
 
     fn keep_subject(&self, subject: Subject) -> Arc<Subject> {
-        let subject = Arc::new(subject);
         let entry = subject_entry(subject.name.as_ref());
-        alone(&self.subjects).keep(entry, subject.number, Arc::clone(&subject));
-        subject
+        alone(&self.subjects).keep(entry, subject.number, Arc::new(subject))
     }
 }
 
@@ -312,6 +322,9 @@ fn open_subject(keys: &ClassKeys, stored: StoredSubject) -> Result<Subject> {
         Some((1, name)) => Some(text_of(name)?),
         _ => return Err(ErrorKind::TamperDetected.into()),
     };
+    if stored.token != subject_token(keys, name.as_ref()) {
+        return Err(ErrorKind::TamperDetected.into());
+    }
     Ok(Subject {
         number: stored.subject,
         key_id: stored.key_id,
@@ -330,9 +343,13 @@ fn open_term(keys: &ClassKeys, stored: StoredTerm) -> Result<Term> {
     let spaces = [TokenSpace::Kind, TokenSpace::ContentType];
     let space = spaces.into_iter().find(|space| space.code() == *room);
     let space = space.ok_or(ErrorKind::TamperDetected)?;
+    let text = text_of(text)?;
+    if stored.token != keys.token(space, text.expose()) {
+        return Err(ErrorKind::TamperDetected.into());
+    }
     Ok(Term {
         number: stored.term,
-        text: text_of(text)?,
+        text,
         space,
     })
 }

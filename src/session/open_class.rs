@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use super::located::Located;
 use super::names::{Names, Subject, Term, as_u64};
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
@@ -11,6 +12,7 @@ use crate::id::RecordId;
 use crate::keys::{ClassKeys, TokenSpace};
 use crate::records::{self, NO_EFFECTIVE_TIME, Record, StoredAs};
 use crate::sealing::{self, Context, Sealed, Table};
+use crate::secret::SecretText;
 use crate::storage::{EarlierRow, IndexEntry, Reading, Row, Store, Writing};
 use crate::time::Timestamp;
 
@@ -21,14 +23,8 @@ pub(super) struct OpenClass {
     pub(super) store: Store,
     keeps_history: bool,
     last_updated: AtomicI64,
-}
-
-/// A row with the names it refers to, ready to be opened.
-pub(super) struct Located {
-    pub(super) row: Row,
-    kind: Arc<Term>,
-    content: Arc<Term>,
-    subject: Arc<Subject>,
+    /// How often something was erased: rows fetched before are fetched again.
+    erasures: AtomicU64,
 }
 
 const SETTINGS_CODEC: u8 = 1;
@@ -62,6 +58,7 @@ impl OpenClass {
             store,
             keeps_history,
             last_updated,
+            erasures: AtomicU64::new(0),
         })
     }
 
@@ -69,11 +66,54 @@ impl OpenClass {
         self.keys.class()
     }
 
+    /// How often something was erased here.
+    pub(super) fn erasures(&self) -> u64 {
+        self.erasures.load(Ordering::Acquire)
+    }
+
+    /// Takes away what an erasure left: the keys of subjects that are gone, freed pages, the log.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database; what is in memory is gone in any case.
+    pub(super) fn scrub<'a>(&self, gone: impl Iterator<Item = &'a SecretText>) -> Result<()> {
+        self.store.scrub(|| {
+            gone.for_each(|subject| self.names.forget_subject(subject));
+            self.erasures.fetch_add(1, Ordering::AcqRel);
+        })
+    }
+
+    /// After a failure: forgets what is in memory and makes sure that what failed stays undone.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub(super) fn start_over(&self) -> Result<()> {
+        self.store.dispel(|| {
+            self.names.forget_all();
+            self.erasures.fetch_add(1, Ordering::AcqRel);
+        })
+    }
+
     /// The row with this identity, unless it has expired.
     pub(super) fn locate(&self, id: RecordId, now: Timestamp) -> Result<Option<Located>> {
         self.store.read(|reading| {
             let row = reading.row(id)?.filter(|row| !is_expired(row, now));
             row.map(|row| self.name(reading, row)).transpose()
+        })
+    }
+
+    /// The earlier revisions of a record, oldest first; `None` where the class does not have it or
+    /// it has expired.
+    pub(super) fn history(&self, id: RecordId, now: Timestamp) -> Result<Option<Vec<Record>>> {
+        self.store.read(|reading| {
+            let row = reading.row(id)?;
+            if row.is_none_or(|row| is_expired(&row, now)) {
+                return Ok(None);
+            }
+            let rows = reading.earlier(id)?.into_iter();
+            let records = rows.map(|row| self.open_earlier(reading, row));
+            records.collect::<Result<_>>().map(Some)
         })
     }
 
@@ -109,13 +149,8 @@ impl OpenClass {
             row.id,
             as_u64(row.revision),
         )?;
-        let index = IndexEntry {
-            client: None,
-            ..row.index
-        };
         let stored = record.stored.ok_or(ErrorKind::TamperDetected)?;
-        let same = index == index_entry(&record, stored, &kind, &content, &subject)
-            && row.index.client.is_some() == record.client.is_some()
+        let same = row.index == self.index_entry(&record, stored, &kind, &content, &subject)
             && record.content_type == content.text;
         if same {
             Ok(record)
@@ -168,14 +203,11 @@ impl OpenClass {
         )?;
         let place = self.place(Table::Record, &kind, stored.id, revision, &subject);
         let body = seal_record(&place, &subject, record, stored)?;
-        let client = record.client.as_ref();
-        let client = client.map(|(id, _)| self.keys.token(TokenSpace::Client, id.expose()));
-        let index = IndexEntry {
-            client,
-            ..index_entry(record, stored, &kind, &content, &subject)
-        };
+        let index = self.index_entry(record, stored, &kind, &content, &subject);
         match existing {
             None => writing.insert(stored.id, revision, &index, &body),
+            // An intent that was kept and planted again would take a record back.
+            Some(row) if row.revision >= revision => Err(ErrorKind::TamperDetected.into()),
             Some(row) => {
                 let at = row.place;
                 if self.keeps_history {
@@ -263,6 +295,32 @@ impl OpenClass {
         Ok((kind, subject))
     }
 
+    /// The index columns that follow from a record's own fields.
+    fn index_entry(
+        &self,
+        record: &Record,
+        stored: StoredAs,
+        kind: &Term,
+        content: &Term,
+        subject: &Subject,
+    ) -> IndexEntry {
+        let none = Timestamp::from_micros(NO_EFFECTIVE_TIME);
+        let (start, finish) = record.effective.unwrap_or((none, none));
+        let client = record.client.as_ref();
+        let token = |id: &SecretText| self.keys.token(TokenSpace::Client, id.expose());
+        IndexEntry {
+            kind: kind.number,
+            subject: subject.number,
+            content: content.number,
+            start: start.to_micros(),
+            finish: finish.to_micros(),
+            updated: stored.updated.to_micros(),
+            expires: record.expires.map(Timestamp::to_micros),
+            client: client.map(|(id, _)| token(id)),
+            client_version: client.map(|(_, version)| i64::try_from(*version).unwrap_or(i64::MAX)),
+        }
+    }
+
     fn place<'a>(
         &self,
         table: Table,
@@ -291,30 +349,6 @@ fn seal_record(
 ) -> Result<Sealed> {
     let header = records::encode_header(record, stored.created, stored.updated);
     sealing::seal(&subject.key, place, &[header.expose(), record.body()])
-}
-
-/// The index columns that follow from a record's own fields: all but the client's token.
-fn index_entry(
-    record: &Record,
-    stored: StoredAs,
-    kind: &Term,
-    content: &Term,
-    subject: &Subject,
-) -> IndexEntry {
-    let none = Timestamp::from_micros(NO_EFFECTIVE_TIME);
-    let (start, finish) = record.effective.unwrap_or((none, none));
-    let version = record.client.as_ref().map(|(_, version)| *version);
-    IndexEntry {
-        kind: kind.number,
-        subject: subject.number,
-        content: content.number,
-        start: start.to_micros(),
-        finish: finish.to_micros(),
-        updated: stored.updated.to_micros(),
-        expires: record.expires.map(Timestamp::to_micros),
-        client: None,
-        client_version: version.map(|version| i64::try_from(version).unwrap_or(i64::MAX)),
-    }
 }
 
 pub(super) fn is_expired(row: &Row, now: Timestamp) -> bool {

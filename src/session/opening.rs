@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{FileName, VaultDir, VaultLock};
 use crate::id::{SlotId, VaultId};
 use crate::keys::{
-    ClassKeys, Factors, Header, RetiredShare, Slot, SlotKind, StoredHeader, WrapPurpose,
+    ClassKeys, Code, Factors, Header, RetiredShare, Slot, SlotKind, StoredHeader, WrapPurpose,
 };
 
 /// Shared by a vault's handle and its session.
@@ -15,6 +15,8 @@ pub(crate) struct Opening {
     pub(super) dir: VaultDir,
     _lock: VaultLock,
     header: Mutex<Copies>,
+    /// Held for the whole of a change of the header.
+    changing: Mutex<()>,
     active: Mutex<Weak<Inner>>,
 }
 
@@ -89,6 +91,7 @@ impl Opening {
             dir,
             _lock: lock,
             header,
+            changing: Mutex::new(()),
             active: Mutex::new(Weak::new()),
         }
     }
@@ -121,46 +124,10 @@ impl Opening {
         kind: SlotKind,
         purpose: WrapPurpose,
         factors: Factors<'_>,
+        code: Option<Code<'_>>,
     ) -> Result<Unlocked> {
         let mut copies = self.copies();
-        let mut failure: Option<Error> = None;
-        let mut tried: Vec<&Slot> = Vec::new();
-        let mut found = None;
-        'copies: for copy in &copies.candidates {
-            for slot in copy
-                .header
-                .slots_of(kind)
-                .filter(|slot| suits(slot, factors))
-            {
-                if tried.contains(&slot) {
-                    continue;
-                }
-                tried.push(slot);
-                match slot.open(copy.header.vault, purpose, factors) {
-                    Err(error) => failure = failure.or(Some(error)),
-                    Ok(keys) => {
-                        let vouched = copies.candidates.iter().position(|other| {
-                            other.header.slots.contains(slot)
-                                && keys.iter().all(|keys| other.verifies(keys))
-                        });
-                        if let Some(at) = vouched {
-                            found = Some((
-                                at,
-                                Unlocked {
-                                    keys,
-                                    slot: slot.id,
-                                },
-                            ));
-                            break 'copies;
-                        }
-                        failure = Some(ErrorKind::TamperDetected.into());
-                    }
-                }
-            }
-        }
-        let Some((at, unlocked)) = found else {
-            return Err(failure.unwrap_or_else(|| ErrorKind::NoMatchingSlot.into()));
-        };
+        let (at, unlocked) = copies.unlock(kind, purpose, factors, code)?;
         let authentic = copies.candidates.swap_remove(at);
         copies.candidates = vec![authentic];
         copies.authentic = purpose != WrapPurpose::Emergency;
@@ -182,34 +149,52 @@ impl Opening {
         }
     }
 
-    /// Writes the next header: the change counts once its first copy is durable.
+    /// Changes the header. Changes come one after another, each from what the one before it left:
+    /// otherwise the later of two would bring back a slot whose platform key the earlier destroyed.
     ///
     /// # Errors
     ///
-    /// Those of the file system; the header is then the old one.
+    /// Those of the change.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&Header) -> Result<T>) -> Result<T> {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let header = self.newest().header.clone();
+        change(&header)
+    }
+
+    /// Writes the next header, within a [`change`](Self::change): it counts once its first copy is
+    /// in place.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system, and [`ErrorKind::SlotTableFull`] for a header that would be too
+    /// long; the header is then the old one.
     pub(crate) fn write_header(&self, next: &Header, keys: [&ClassKeys; 3]) -> Result<()> {
         let text = next.to_text(keys);
+        if text.len() > Header::MAX_BYTES {
+            return Err(ErrorKind::SlotTableFull.into());
+        }
         let stored = StoredHeader::parse(text.as_bytes())?;
         let mut copies = self.copies();
-        if let Err(error) = self.dir.replace(FileName::Header, text.as_bytes()) {
-            // The rename may have happened although its confirmation failed: look, do not guess.
-            let now = self.dir.read(FileName::Header, Header::MAX_BYTES);
-            if !matches!(now, Ok(Some(bytes)) if bytes == text.as_bytes()) {
-                return Err(error);
-            }
-        }
+        self.dir.replace(FileName::Header, text.as_bytes())?;
         copies.candidates = vec![Arc::new(stored)];
         copies.authentic = true;
-        // The twin still holds the old header where this fails; the next unlock brings it up.
+        // The twin still holds the old header where this fails. A slot that only it has opens
+        // nothing, and the next unlock brings it up.
         let _ = self.dir.replace(FileName::HeaderTwin, text.as_bytes());
         Ok(())
     }
 
     /// Destroys the platform keys of slots that are gone, as far as `host` can, and takes them off
-    /// the header's list.
+    /// the header's list. Within a [`change`](Self::change).
     pub(crate) fn destroy_retired(&self, factors: Factors<'_>, keys: [&ClassKeys; 3]) {
-        let Some(host) = factors.share else { return };
         let header = self.newest().header.clone();
+        let Some(host) = factors.share.filter(|_| !header.retired.is_empty()) else {
+            return;
+        };
+        // A loss of power must not bring back a header whose keys are destroyed.
+        if self.dir.make_durable().is_err() {
+            return;
+        }
         // A new phone may have given a new key the very name that an old phone's key had: what a
         // slot still uses is never destroyed.
         let in_use = |retired: &RetiredShare| {
@@ -252,15 +237,19 @@ impl Opening {
         Ok(())
     }
 
-    /// Registers the one session that may be open.
+    /// Registers the one session that may be open, once the last one is closed to the end.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SessionActive`].
     pub(super) fn activate(&self, open: impl FnOnce() -> Result<Arc<Inner>>) -> Result<Arc<Inner>> {
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-        if active.upgrade().is_some_and(|inner| !inner.is_locked()) {
-            return Err(ErrorKind::SessionActive.into());
+        if let Some(inner) = active.upgrade() {
+            if !inner.is_locked() {
+                return Err(ErrorKind::SessionActive.into());
+            }
+            // Locking has begun, and a call under way may still be writing: wait for it.
+            inner.lock();
         }
         let inner = open()?;
         *active = Arc::downgrade(&inner);
@@ -269,6 +258,85 @@ impl Opening {
 
     fn copies(&self) -> MutexGuard<'_, Copies> {
         self.header.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Copies {
+    /// Tries every slot that takes these factors, and says which copy the keys vouch for.
+    fn unlock(
+        &self,
+        kind: SlotKind,
+        purpose: WrapPurpose,
+        factors: Factors<'_>,
+        code: Option<Code<'_>>,
+    ) -> Result<(usize, Unlocked)> {
+        let mut failure: Option<Error> = None;
+        let mut tried = Vec::new();
+        for copy in &self.candidates {
+            let vault = copy.header.vault;
+            let code = code.map(|code| code.key(vault));
+            let factors = Factors {
+                code: code.as_ref(),
+                ..factors
+            };
+            for slot in copy
+                .header
+                .slots_of(kind)
+                .filter(|slot| suits(slot, factors))
+            {
+                let attempt = (vault, slot.id, slot.wrap(purpose));
+                if tried.contains(&attempt) {
+                    continue;
+                }
+                tried.push(attempt);
+                let opened = slot.open(vault, purpose, factors).and_then(|keys| {
+                    let at = self.vouched(slot, purpose, &keys)?;
+                    let slot = slot.id;
+                    Ok((at, Unlocked { keys, slot }))
+                });
+                match opened {
+                    Ok(found) => return Ok(found),
+                    // Whoever cancelled one prompt is not shown another.
+                    Err(error) if error.kind() == ErrorKind::ShareCancelled => return Err(error),
+                    Err(error) => failure = Some(telling(failure, error)),
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| ErrorKind::NoMatchingSlot.into()))
+    }
+
+    /// The newest copy that the keys vouch for, which must have the slot they came out of. A slot
+    /// that only an older copy has was taken out by a change that did not reach both: it opens
+    /// nothing any more.
+    fn vouched(&self, slot: &Slot, purpose: WrapPurpose, keys: &[ClassKeys]) -> Result<usize> {
+        let mut copies = self.candidates.iter().enumerate();
+        let vouched = copies.find(|(_, copy)| keys.iter().all(|keys| copy.verifies(keys)));
+        let (at, copy) = vouched.ok_or(ErrorKind::TamperDetected)?;
+        let wrap = |slot: &Slot| slot.wrap(purpose).cloned();
+        let mut same = copy
+            .header
+            .slots_of(slot.kind)
+            .filter(|other| other.id == slot.id);
+        if same.any(|other| wrap(other) == wrap(slot)) {
+            Ok(at)
+        } else {
+            Err(ErrorKind::UnlockFailed.into())
+        }
+    }
+}
+
+/// Of two failures the one that says more: tampering before all, and a key that another device may
+/// hold after all.
+fn telling(earlier: Option<Error>, later: Error) -> Error {
+    match earlier {
+        Some(earlier)
+            if later.kind() != ErrorKind::TamperDetected
+                && (earlier.kind() != ErrorKind::ShareMissing
+                    || later.kind() == ErrorKind::ShareMissing) =>
+        {
+            earlier
+        }
+        _ => later,
     }
 }
 

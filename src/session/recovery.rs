@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use super::draft::{Draft, NewSlot, recovery_slots, strongest};
 use super::lease::Lease;
 use super::opening::Opening;
-use super::slots::{Draft, NewSlot, check_passphrase, recovery_slots, strongest};
 use crate::error::{ErrorKind, Result};
 use crate::id::SlotId;
-use crate::keys::{ClassKeys, Credentials, Factors, RecoveryCode, Slot, SlotKind};
+use crate::keys::{
+    ClassKeys, Credentials, Factors, Header, RecoveryCode, Slot, SlotKind, WrapPurpose,
+};
 
 /// A recovery code that was made and not yet confirmed: the old one still holds.
 pub struct RecoveryRenewal<'a> {
@@ -19,8 +21,12 @@ pub struct RecoveryRenewal<'a> {
 impl<'a> RecoveryRenewal<'a> {
     pub(super) fn begin(lease: &'a Lease, credentials: Credentials<'a>) -> Result<Self> {
         let kind = credentials.slot_kind().filter(|kind| kind.is_everyday());
-        check_passphrase(kind.ok_or(ErrorKind::NoMatchingSlot)?, credentials.words())?;
-        lease.with_keys(|_, _| Ok(()))?;
+        let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
+        let factors = Factors::of(&credentials);
+        lease.with_keys(|opening, _| {
+            opening.unlock(kind, WrapPurpose::Standard, factors, None)?;
+            Ok(())
+        })?;
         Ok(Self {
             lease,
             credentials,
@@ -45,7 +51,18 @@ impl<'a> RecoveryRenewal<'a> {
         }
         self.lease.with_keys(|opening, keys| {
             let old = |slot: &Slot| slot.kind.is_recovery();
-            renew(opening, keys, &self.credentials, &self.code, old, None).map(|_| ())
+            opening.change(|header| {
+                renew(
+                    opening,
+                    header,
+                    keys,
+                    &self.credentials,
+                    &self.code,
+                    old,
+                    None,
+                )
+                .map(|_| ())
+            })
         })
     }
 }
@@ -67,7 +84,7 @@ pub(crate) fn renew_everything<'k>(
     let keys = <[&ClassKeys; 3]>::try_from(found).map_err(|_| ErrorKind::NoMatchingSlot)?;
     let kind = new.slot_kind().ok_or(ErrorKind::NoMatchingSlot)?;
     let old = |slot: &Slot| slot.kind != SlotKind::Emergency;
-    let slot = renew(opening, keys, new, code, old, Some(kind))?;
+    let slot = opening.change(|header| renew(opening, header, keys, new, code, old, Some(kind)))?;
     slot.ok_or_else(|| ErrorKind::NoMatchingSlot.into())
 }
 
@@ -75,16 +92,19 @@ pub(crate) fn renew_everything<'k>(
 /// place of the slots that `old` picks.
 fn renew(
     opening: &Opening,
+    header: &Header,
     keys: [&ClassKeys; 3],
     credentials: &Credentials<'_>,
     code: &RecoveryCode,
     old: impl Fn(&Slot) -> bool,
     everyday: Option<SlotKind>,
 ) -> Result<Option<SlotId>> {
-    let header = opening.newest().header.clone();
     let factors = Factors::of(credentials);
-    let cost = strongest(&header);
-    let alone = header.slots_of(SlotKind::RecoveryCode).next().is_some();
+    let cost = strongest(header);
+    // A slot for the code alone beside one for code and share was asked for. By itself it only
+    // says that the vault had no share so far, and it does not outlive that.
+    let has = |kind| header.slots_of(kind).next().is_some();
+    let alone = has(SlotKind::RecoveryCode) && has(SlotKind::RecoveryShare);
     let mut new = Vec::new();
     let made = (|| {
         if let Some(kind) = everyday {
@@ -106,12 +126,16 @@ fn renew(
             cost,
             alone,
         )?);
-        let mut draft = Draft::of(&header);
+        let mut draft = Draft::of(header);
         draft.slots.extend(new.iter().cloned());
         for slot in header.slots.iter().filter(|slot| old(slot)) {
             draft.take_out(slot.id)?;
         }
-        draft.write(opening, &header, keys, factors)
+        if everyday.is_some() {
+            draft.forget_oldest_retired();
+        }
+        draft.check(None)?;
+        draft.write(opening, header, keys, factors)
     })();
     if let Err(error) = made {
         new.iter().for_each(|slot| slot.destroy_shares(factors));

@@ -2,15 +2,15 @@
 
 use std::fmt;
 
+use super::draft::{Draft, NewSlot, check_passphrase, strongest};
 use super::lease::Lease;
 use super::opening::Opening;
 use super::recovery::RecoveryRenewal;
-use crate::class::Class;
 use crate::error::{ErrorKind, Result};
-use crate::id::{SlotId, VaultId};
+use crate::id::SlotId;
 use crate::keys::{
-    ClassKeys, CodeKey, Credentials, EmergencyCode, Factors, Header, KdfParameters, KeyShare,
-    Passphrase, RetiredShare, Slot, SlotKind, WrapPurpose,
+    ClassKeys, Credentials, EmergencyCode, Factors, Header, KdfParameters, KeyShare, Slot,
+    SlotKind, WrapPurpose,
 };
 
 /// What may be known of a slot.
@@ -110,7 +110,8 @@ impl<'a> Slots<'a> {
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`], [`ErrorKind::LastSlot`] where a biometric slot would replace the
-    /// last slot that opens everything, the errors of the passphrase and of the share. The vault
+    /// last slot that opens everything, [`ErrorKind::SlotTableFull`] where 32 platform keys already
+    /// wait for a host that destroys them, the errors of the passphrase and of the share. The vault
     /// then is as it was.
     pub fn replace(&self, old: SlotId, credentials: &Credentials<'_>) -> Result<SlotId> {
         self.change(credentials, Some(old), false)
@@ -121,18 +122,18 @@ impl<'a> Slots<'a> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`], [`ErrorKind::LastSlot`].
+    /// [`ErrorKind::NotFound`], [`ErrorKind::LastSlot`], and [`ErrorKind::SlotTableFull`] where 32
+    /// platform keys already wait for a host that destroys them.
     pub fn remove(&self, slot: SlotId, share: Option<&dyn KeyShare>) -> Result<()> {
-        self.lease.with_keys(|opening, keys| {
-            let header = opening.newest().header.clone();
-            let mut draft = Draft::of(&header);
+        self.with_header(|opening, header, keys| {
+            let mut draft = Draft::of(header);
             draft.take_out(slot)?;
+            draft.check(None)?;
             let factors = Factors {
-                passphrase: None,
                 share,
-                code: None,
+                ..Factors::default()
             };
-            draft.write(opening, &header, keys, factors)
+            draft.write(opening, header, keys, factors)
         })
     }
 
@@ -144,22 +145,21 @@ impl<'a> Slots<'a> {
     /// [`ErrorKind::SlotTableFull`].
     pub fn add_emergency(&self) -> Result<EmergencyCode> {
         let code = EmergencyCode::make()?;
-        self.lease.with_keys(|opening, keys| {
-            let header = opening.newest().header.clone();
+        self.with_header(|opening, header, keys| {
             let key = code.key(header.vault);
             let factors = Factors {
-                passphrase: None,
-                share: None,
                 code: Some(&key),
+                ..Factors::default()
             };
             let new = NewSlot {
                 kind: SlotKind::Emergency,
                 factors,
                 cost: KdfParameters::DEFAULT,
             };
-            let mut draft = Draft::of(&header);
+            let mut draft = Draft::of(header);
+            draft.check(Some(new.kind))?;
             draft.slots.push(new.make(header.vault, keys, false)?);
-            draft.write(opening, &header, keys, factors)
+            draft.write(opening, header, keys, factors)
         })?;
         Ok(code)
     }
@@ -170,7 +170,9 @@ impl<'a> Slots<'a> {
     /// # Errors
     ///
     /// [`ErrorKind::RandomUnavailable`], [`ErrorKind::NoMatchingSlot`] where the credentials are
-    /// not everyday ones, [`ErrorKind::Locked`].
+    /// not everyday ones, [`ErrorKind::Locked`], and those of
+    /// [`Vault::unlock`](crate::Vault::unlock): the credentials are tried, since new recovery slots
+    /// with a mistyped passphrase would fail when they are needed.
     pub fn renew_recovery<'b>(
         &'b self,
         credentials: &Credentials<'b>,
@@ -187,39 +189,43 @@ impl<'a> Slots<'a> {
         let kind = credentials.slot_kind().filter(|kind| !kind.is_recovery());
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
         check_passphrase(kind, credentials.words())?;
-        self.lease.with_keys(|opening, keys| {
-            let header = opening.newest().header.clone();
-            let mut draft = Draft::of(&header);
-            let cost = strongest(&header);
+        self.with_header(|opening, header, keys| {
+            let mut draft = Draft::of(header);
+            let replaced = header.slots.iter().find(|slot| Some(slot.id) == old);
+            if let Some(old) = old {
+                draft.take_out(old)?;
+            }
+            draft.check(Some(kind))?;
+            let cost = strongest(header);
             let factors = Factors::of(credentials);
-            let slot = NewSlot {
+            let new = NewSlot {
                 kind,
                 factors,
                 cost,
             };
-            // Bounds are checked before the host is asked for a key.
-            draft.check_room(old.is_none())?;
-            if let Some(old) = old
-                && !header.slots.iter().any(|slot| slot.id == old)
-            {
-                return Err(ErrorKind::NotFound.into());
-            }
-            let made = slot.make(header.vault, keys, priority_by_biometric)?;
-            let id = made.id;
-            draft.slots.push(made);
-            let changed = match old {
+            let made = new.make(header.vault, keys, priority_by_biometric)?;
+            draft.slots.push(made.clone());
+            let everyday = replaced.is_some_and(|slot| slot.kind.is_everyday());
+            let followed = match credentials.words().filter(|_| everyday) {
                 None => Ok(()),
-                Some(old) => draft.take_out(old),
+                Some(words) => draft.follow_passphrase(header.vault, words, cost, keys),
             };
-            let changed = changed
-                .and_then(|()| draft.follow_passphrase(&header, old, credentials, cost, keys));
-            let written = changed.and_then(|()| draft.write(opening, &header, keys, factors));
+            let written = followed.and_then(|()| draft.write(opening, header, keys, factors));
             if let Err(error) = written {
-                draft.destroy_new(id, factors);
+                made.destroy_shares(factors);
                 return Err(error);
             }
-            Ok(id)
+            Ok(made.id)
         })
+    }
+
+    /// Lends the header and the keys of all three classes, for one change.
+    fn with_header<T>(
+        &self,
+        change: impl FnOnce(&Opening, &Header, [&ClassKeys; 3]) -> Result<T>,
+    ) -> Result<T> {
+        self.lease
+            .with_keys(|opening, keys| opening.change(|header| change(opening, header, keys)))
     }
 }
 
@@ -227,197 +233,4 @@ impl fmt::Debug for Slots<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Slots(..)")
     }
-}
-
-/// A slot to be made.
-pub(crate) struct NewSlot<'a> {
-    pub(crate) kind: SlotKind,
-    pub(crate) factors: Factors<'a>,
-    pub(crate) cost: KdfParameters,
-}
-
-impl NewSlot<'_> {
-    pub(crate) fn make(
-        &self,
-        vault: VaultId,
-        keys: [&ClassKeys; 3],
-        priority_by_biometric: bool,
-    ) -> Result<Slot> {
-        let purposes = Slot::purposes(self.kind, priority_by_biometric);
-        let mut slot = Slot::make(vault, self.kind, self.factors, self.cost, &keys, purposes)?;
-        if self.kind == SlotKind::RecoveryPassphrase
-            && let Some(code) = self.factors.code
-        {
-            slot.set_escrow(vault, code, priority_of(keys))?;
-        }
-        Ok(slot)
-    }
-}
-
-/// Checks that a passphrase is fit for a slot of this kind.
-pub(crate) fn check_passphrase(kind: SlotKind, passphrase: Option<&Passphrase>) -> Result<()> {
-    let least = match kind {
-        SlotKind::Passphrase => 15,
-        _ => 6,
-    };
-    passphrase.map_or(Ok(()), |passphrase| passphrase.check_fitness(least))
-}
-
-/// The recovery slots that belong to everyday credentials: with the share and with the passphrase,
-/// or the code alone where there is no share (or the app opted in).
-pub(crate) fn recovery_slots(
-    vault: VaultId,
-    keys: [&ClassKeys; 3],
-    factors: Factors<'_>,
-    code: &CodeKey,
-    cost: KdfParameters,
-    code_alone: bool,
-) -> Result<Vec<Slot>> {
-    let factors = factors.with_code(code);
-    let kinds: &[SlotKind] = match (factors.share.is_some(), code_alone) {
-        (true, false) => &[SlotKind::RecoveryShare, SlotKind::RecoveryPassphrase],
-        (true, true) => &[
-            SlotKind::RecoveryShare,
-            SlotKind::RecoveryPassphrase,
-            SlotKind::RecoveryCode,
-        ],
-        (false, _) => &[SlotKind::RecoveryCode],
-    };
-    let mut slots: Vec<Slot> = Vec::new();
-    for &kind in kinds {
-        let factors = Factors {
-            passphrase: factors.passphrase.filter(|_| kind.takes_passphrase()),
-            share: factors.share.filter(|_| kind.takes_share()),
-            code: factors.code,
-        };
-        match (NewSlot {
-            kind,
-            factors,
-            cost,
-        })
-        .make(vault, keys, false)
-        {
-            Ok(slot) => slots.push(slot),
-            Err(error) => {
-                for slot in &slots {
-                    slot.destroy_shares(factors);
-                }
-                return Err(error);
-            }
-        }
-    }
-    Ok(slots)
-}
-
-/// The next header under construction.
-pub(super) struct Draft {
-    pub(super) slots: Vec<Slot>,
-    pub(super) retired: Vec<RetiredShare>,
-}
-
-impl Draft {
-    pub(super) fn of(header: &Header) -> Self {
-        Self {
-            slots: header.slots.clone(),
-            retired: header.retired.clone(),
-        }
-    }
-
-    /// Takes a slot out and puts its platform keys on the list of those to be destroyed.
-    pub(super) fn take_out(&mut self, id: SlotId) -> Result<()> {
-        let at = self
-            .slots
-            .iter()
-            .position(|slot| slot.id == id)
-            .ok_or(ErrorKind::NotFound)?;
-        let slot = self.slots.remove(at);
-        if !self.slots.iter().any(|slot| slot.kind.is_everyday()) {
-            return Err(ErrorKind::LastSlot.into());
-        }
-        self.retired.extend(slot.shares());
-        Ok(())
-    }
-
-    /// Writes the header, then destroys what it retired.
-    pub(super) fn write(
-        &self,
-        opening: &Opening,
-        header: &Header,
-        keys: [&ClassKeys; 3],
-        factors: Factors<'_>,
-    ) -> Result<()> {
-        let next = header.next(self.slots.clone(), self.retired.clone())?;
-        opening.write_header(&next, keys)?;
-        opening.destroy_retired(factors, keys);
-        Ok(())
-    }
-
-    fn check_room(&self, grows: bool) -> Result<()> {
-        if self.retired.len() + 2 > Header::MAX_RETIRED
-            || (grows && self.slots.len() >= Header::MAX_SLOTS)
-        {
-            return Err(ErrorKind::SlotTableFull.into());
-        }
-        Ok(())
-    }
-
-    /// Re-wraps the recovery slot that takes code and passphrase, where the passphrase changed.
-    fn follow_passphrase(
-        &mut self,
-        header: &Header,
-        old: Option<SlotId>,
-        credentials: &Credentials<'_>,
-        cost: KdfParameters,
-        keys: [&ClassKeys; 3],
-    ) -> Result<()> {
-        let replaced = header.slots.iter().find(|slot| Some(slot.id) == old);
-        let everyday = replaced.is_some_and(|slot| slot.kind.is_everyday());
-        let Some(passphrase) = credentials.words().filter(|_| everyday) else {
-            return Ok(());
-        };
-        for slot in &mut self.slots {
-            if slot.kind == SlotKind::RecoveryPassphrase {
-                let code = slot.escrowed(header.vault, priority_of(keys))?;
-                let factors = Factors {
-                    passphrase: Some(passphrase),
-                    share: None,
-                    code: Some(&code),
-                };
-                let new = NewSlot {
-                    kind: slot.kind,
-                    factors,
-                    cost,
-                };
-                *slot = new.make(header.vault, keys, false)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Destroys the platform keys of a new slot whose header could not be written.
-    fn destroy_new(&self, id: SlotId, factors: Factors<'_>) {
-        if let Some(slot) = self.slots.iter().find(|slot| slot.id == id) {
-            slot.destroy_shares(factors);
-        }
-    }
-}
-
-/// The cost that the vault's slots already have; a new one is no weaker.
-pub(super) fn strongest(header: &Header) -> KdfParameters {
-    let costs = header
-        .slots
-        .iter()
-        .flat_map(|slot| &slot.wraps)
-        .filter_map(|wrap| wrap.kdf);
-    let work = |cost: &KdfParameters| u64::from(cost.memory_kib()) * u64::from(cost.passes());
-    costs
-        .map(|(cost, _)| cost)
-        .max_by_key(work)
-        .unwrap_or(KdfParameters::DEFAULT)
-}
-
-fn priority_of(keys: [&ClassKeys; 3]) -> &ClassKeys {
-    let mut keys = keys.into_iter();
-    keys.find(|keys| keys.class() == Class::Priority)
-        .expect("all three classes' keys are given")
 }

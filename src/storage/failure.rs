@@ -32,6 +32,9 @@ fn kind(extended: i32) -> ErrorKind {
             _ => ErrorKind::Io,
         },
         ffi::SQLITE_ERROR | ffi::SQLITE_AUTH => ErrorKind::DatabaseDamaged,
+        // More in one value than a row may hold: a batch over several classes, say.
+        ffi::SQLITE_TOOBIG => ErrorKind::InvalidRecord,
+        ffi::SQLITE_IOERR if extended == ffi::SQLITE_IOERR_NOMEM => ErrorKind::OutOfMemory,
         _ => ErrorKind::Io,
     }
 }

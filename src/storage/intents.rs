@@ -10,11 +10,11 @@ use crate::id::RecordId;
 use crate::sealing::Sealed;
 
 impl Reading<'_> {
-    /// One intent that waits for a class.
+    /// The first intent that waits for a class.
     pub(crate) fn intent_for(&self, class: Class) -> Result<Option<(RecordId, Sealed)>> {
         cached(
-            self.0,
-            "SELECT intent, body FROM intents WHERE class = ?1 LIMIT 1",
+            self.connection,
+            "SELECT intent, body FROM intents WHERE class = ?1 ORDER BY intent LIMIT 1",
         )?
         .query_row([class.code()], |row| {
             Ok((
@@ -28,14 +28,21 @@ impl Reading<'_> {
 
     /// Whether this class has done its part of the intent.
     pub(crate) fn has_applied(&self, intent: RecordId) -> Result<bool> {
-        cached(self.0, "SELECT 1 FROM applied WHERE intent = ?1")?
+        cached(self.connection, "SELECT 1 FROM applied WHERE intent = ?1")?
+            .exists([intent.to_bytes()])
+            .map_err(from_sqlite)
+    }
+
+    /// Whether this intent waits here.
+    pub(crate) fn has_intent(&self, intent: RecordId) -> Result<bool> {
+        cached(self.connection, "SELECT 1 FROM intents WHERE intent = ?1")?
             .exists([intent.to_bytes()])
             .map_err(from_sqlite)
     }
 
     /// Whether any mark of an applied intent is left.
     pub(crate) fn has_any_applied(&self) -> Result<bool> {
-        cached(self.0, "SELECT 1 FROM applied LIMIT 1")?
+        cached(self.connection, "SELECT 1 FROM applied LIMIT 1")?
             .exists([])
             .map_err(from_sqlite)
     }

@@ -11,6 +11,7 @@ use crate::sealing::Sealed;
 /// A kind or a content type.
 pub(crate) struct StoredTerm {
     pub(crate) term: i64,
+    pub(crate) token: [u8; 16],
     pub(crate) body: Sealed,
 }
 
@@ -18,6 +19,7 @@ pub(crate) struct StoredTerm {
 pub(crate) struct StoredSubject {
     pub(crate) subject: i64,
     pub(crate) key_id: KeyId,
+    pub(crate) token: [u8; 16],
     pub(crate) key: Sealed,
     pub(crate) name: Sealed,
 }
@@ -26,37 +28,45 @@ fn read_subject(row: &SqlRow<'_>) -> rusqlite::Result<StoredSubject> {
     Ok(StoredSubject {
         subject: row.get(0)?,
         key_id: KeyId::from_bytes(row.get(1)?),
-        key: Sealed::from_stored(row.get(2)?),
-        name: Sealed::from_stored(row.get(3)?),
+        token: row.get(2)?,
+        key: Sealed::from_stored(row.get(3)?),
+        name: Sealed::from_stored(row.get(4)?),
     })
 }
 
 fn read_term(row: &SqlRow<'_>) -> rusqlite::Result<StoredTerm> {
     Ok(StoredTerm {
         term: row.get(0)?,
-        body: Sealed::from_stored(row.get(1)?),
+        token: row.get(1)?,
+        body: Sealed::from_stored(row.get(2)?),
     })
 }
 
 impl Reading<'_> {
     pub(crate) fn term(&self, term: i64) -> Result<Option<StoredTerm>> {
-        cached(self.0, "SELECT term, body FROM terms WHERE term = ?1")?
-            .query_row([term], read_term)
-            .optional()
-            .map_err(from_sqlite)
+        cached(
+            self.connection,
+            "SELECT term, token, body FROM terms WHERE term = ?1",
+        )?
+        .query_row([term], read_term)
+        .optional()
+        .map_err(from_sqlite)
     }
 
     pub(crate) fn term_of_token(&self, token: [u8; 16]) -> Result<Option<StoredTerm>> {
-        cached(self.0, "SELECT term, body FROM terms WHERE token = ?1")?
-            .query_row([token], read_term)
-            .optional()
-            .map_err(from_sqlite)
+        cached(
+            self.connection,
+            "SELECT term, token, body FROM terms WHERE token = ?1",
+        )?
+        .query_row([token], read_term)
+        .optional()
+        .map_err(from_sqlite)
     }
 
     pub(crate) fn subject(&self, subject: i64) -> Result<Option<StoredSubject>> {
         cached(
-            self.0,
-            "SELECT subject, key_id, key, name FROM subjects WHERE subject = ?1",
+            self.connection,
+            "SELECT subject, key_id, token, key, name FROM subjects WHERE subject = ?1",
         )?
         .query_row([subject], read_subject)
         .optional()
@@ -65,8 +75,8 @@ impl Reading<'_> {
 
     pub(crate) fn subject_of_token(&self, token: [u8; 16]) -> Result<Option<StoredSubject>> {
         cached(
-            self.0,
-            "SELECT subject, key_id, key, name FROM subjects WHERE token = ?1",
+            self.connection,
+            "SELECT subject, key_id, token, key, name FROM subjects WHERE token = ?1",
         )?
         .query_row([token], read_subject)
         .optional()
@@ -83,12 +93,12 @@ impl Writing<'_> {
             .map_err(from_sqlite)
     }
 
-    pub(crate) fn insert_term(&self, term: i64, token: [u8; 16], body: &Sealed) -> Result<()> {
+    pub(crate) fn insert_term(&self, term: &StoredTerm) -> Result<()> {
         cached(
             self.0,
             "INSERT INTO terms (term, token, body) VALUES (?1, ?2, ?3)",
         )?
-        .execute(params![term, token, body.as_bytes()])
+        .execute(params![term.term, term.token, term.body.as_bytes()])
         .map(|_| ())
         .map_err(from_sqlite)
     }
@@ -103,7 +113,7 @@ impl Writing<'_> {
         .map_err(from_sqlite)
     }
 
-    pub(crate) fn insert_subject(&self, subject: &StoredSubject, token: [u8; 16]) -> Result<()> {
+    pub(crate) fn insert_subject(&self, subject: &StoredSubject) -> Result<()> {
         cached(
             self.0,
             "INSERT INTO subjects (subject, key_id, token, key, name) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -111,7 +121,7 @@ impl Writing<'_> {
         .execute(params![
             subject.subject,
             subject.key_id.to_bytes(),
-            token,
+            subject.token,
             subject.key.as_bytes(),
             subject.name.as_bytes()
         ])

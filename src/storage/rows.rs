@@ -74,7 +74,7 @@ const BY_CLIENT: &str = concat!("SELECT ", columns!(), " FROM records WHERE clie
 
 impl Reading<'_> {
     pub(crate) fn row(&self, id: RecordId) -> Result<Option<Row>> {
-        let mut statement = cached(self.0, BY_ID)?;
+        let mut statement = cached(self.connection, BY_ID)?;
         statement
             .query_row([id.to_bytes()], read_row)
             .optional()
@@ -82,7 +82,7 @@ impl Reading<'_> {
     }
 
     pub(crate) fn row_of_client(&self, token: [u8; 16]) -> Result<Option<Row>> {
-        let mut statement = cached(self.0, BY_CLIENT)?;
+        let mut statement = cached(self.connection, BY_CLIENT)?;
         statement
             .query_row([token], read_row)
             .optional()
@@ -92,7 +92,7 @@ impl Reading<'_> {
     /// Earlier revisions of a record, oldest first.
     pub(crate) fn earlier(&self, id: RecordId) -> Result<Vec<EarlierRow>> {
         let mut statement = cached(
-            self.0,
+            self.connection,
             "SELECT revision, kind, subject, body FROM revisions WHERE id = ?1 ORDER BY revision",
         )?;
         let rows = statement
@@ -112,7 +112,7 @@ impl Reading<'_> {
     /// The latest `updated` of the class.
     pub(crate) fn last_updated(&self) -> Result<Option<i64>> {
         let mut statement = cached(
-            self.0,
+            self.connection,
             "SELECT updated FROM records ORDER BY updated DESC LIMIT 1",
         )?;
         statement
@@ -125,7 +125,10 @@ impl Reading<'_> {
 impl<'a> Writing<'a> {
     /// The same reads, inside the transaction.
     pub(crate) fn reading(&self) -> Reading<'a> {
-        Reading(self.0)
+        Reading {
+            connection: self.0,
+            in_transaction: true,
+        }
     }
 
     pub(crate) fn insert(
@@ -218,20 +221,20 @@ impl<'a> Writing<'a> {
         Ok(removed > 0)
     }
 
-    /// Removes every row of a subject, its key with them; how many records that were.
-    pub(crate) fn remove_subject(&self, subject: i64) -> Result<u64> {
-        let removed = cached(self.0, "DELETE FROM records WHERE subject = ?1")?
-            .execute([subject])
-            .map_err(from_sqlite)?;
+    /// Removes every row of a subject and its key. The records' earlier revisions go with them,
+    /// whomever those were about.
+    pub(crate) fn remove_subject(&self, subject: i64) -> Result<()> {
         for sql in [
+            "DELETE FROM revisions WHERE id IN (SELECT id FROM records WHERE subject = ?1)",
             "DELETE FROM revisions WHERE subject = ?1",
+            "DELETE FROM records WHERE subject = ?1",
             "DELETE FROM subjects WHERE subject = ?1",
         ] {
             cached(self.0, sql)?
                 .execute([subject])
                 .map_err(from_sqlite)?;
         }
-        Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+        Ok(())
     }
 
     /// Removes what expired at or before `now`; how many records that were.

@@ -70,14 +70,14 @@ impl Reading<'_> {
             let mut same = Search::new(scan, expiry);
             same.condition(scan.key_column(), "= ", after.key);
             same.condition("place", scan.beyond(), after.place);
-            same.run(self.0, scan, &mut page)?;
+            same.run(self.connection, scan, &mut page)?;
             if !page.is_full() {
                 let mut rest = Search::new(scan, expiry);
                 rest.condition(scan.key_column(), scan.beyond(), after.key);
-                rest.run(self.0, scan, &mut page)?;
+                rest.run(self.connection, scan, &mut page)?;
             }
         } else {
-            Search::new(scan, expiry).run(self.0, scan, &mut page)?;
+            Search::new(scan, expiry).run(self.connection, scan, &mut page)?;
         }
         Ok(page.rows)
     }
@@ -87,7 +87,7 @@ impl Reading<'_> {
         let search = Search::new(scan, self.anything_expired(scan.now)?);
         let mut sql = String::from("SELECT count(*) FROM records INDEXED BY ");
         search.finish(scan, &mut sql);
-        let count: i64 = cached(self.0, &sql)?
+        let count: i64 = cached(self.connection, &sql)?
             .query_row(params_from_iter(&search.values), |row| row.get(0))
             .map_err(from_sqlite)?;
         Ok(u64::try_from(count).unwrap_or(0))
@@ -95,9 +95,12 @@ impl Reading<'_> {
 
     /// Whether expiry matters now: while nothing has expired, counts stay within one index.
     fn anything_expired(&self, now: i64) -> Result<bool> {
-        cached(self.0, "SELECT 1 FROM records WHERE expires <= ?1 LIMIT 1")?
-            .exists([now])
-            .map_err(from_sqlite)
+        cached(
+            self.connection,
+            "SELECT 1 FROM records WHERE expires <= ?1 LIMIT 1",
+        )?
+        .exists([now])
+        .map_err(from_sqlite)
     }
 }
 

@@ -8,6 +8,9 @@ use crate::error::{ErrorKind, Result};
 /// `VTLK`, so that `file` and a forensic tool know what they see.
 const APPLICATION_ID: i64 = 0x5654_4C4B;
 const VERSION: i64 = 1;
+pub(super) const PAGE_SIZE: i64 = 4096;
+/// INCREMENTAL
+pub(super) const AUTO_VACUUM: i64 = 2;
 
 /// Every table and index, in the order in which they are made.
 const STATEMENTS: &[&str] = &[
@@ -67,6 +70,9 @@ pub(super) fn check(connection: &Connection) -> Result<()> {
     }
     if pragma("user_version")? != VERSION {
         return Err(ErrorKind::UnsupportedFormat.into());
+    }
+    if pragma("page_size")? != PAGE_SIZE || pragma("auto_vacuum")? != AUTO_VACUUM {
+        return Err(ErrorKind::TamperDetected.into());
     }
     let mut statement = connection
         .prepare("SELECT name, sql FROM sqlite_schema ORDER BY rowid")

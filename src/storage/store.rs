@@ -1,6 +1,7 @@
 //! One open database: a writer, a few readers, and the gate between them.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::{CachedStatement, Connection};
@@ -15,6 +16,8 @@ use crate::sealing::Sealed;
 pub(crate) struct Store {
     path: PathBuf,
     writer: Mutex<Connection>,
+    /// A commit has failed, and its frames may still be in the log.
+    in_doubt: AtomicBool,
     idle_readers: Mutex<Vec<Connection>>,
     /// Readers hold it shared while they fetch; what must not meet a reader holds it alone.
     gate: RwLock<()>,
@@ -24,7 +27,17 @@ pub(crate) struct Store {
 pub(crate) struct Writing<'a>(pub(super) &'a Connection);
 
 /// A reader. What it fetches in one call is one snapshot.
-pub(crate) struct Reading<'a>(pub(super) &'a Connection);
+pub(crate) struct Reading<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) in_transaction: bool,
+}
+
+impl Reading<'_> {
+    /// Whether it reads what the transaction under way has written and may yet take back.
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+}
 
 const MOST_IDLE_READERS: usize = 4;
 
@@ -61,11 +74,16 @@ impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let writer = connection::open(path, Role::Writer)?;
         schema::check(&writer)?;
-        // What a crash left in the log, the traces of an erasure among it, goes to its place.
-        empty_log(&writer)?;
+        // What a crash left in the log, the traces of an erasure among it, goes to its place. On a
+        // full disk it stays where it is, and is read from there.
+        empty_log(&writer).or_else(|error| match error.kind() {
+            ErrorKind::StorageFull => Ok(()),
+            _ => Err(error),
+        })?;
         Ok(Self {
             path: path.to_owned(),
             writer: Mutex::new(writer),
+            in_doubt: AtomicBool::new(false),
             idle_readers: Mutex::new(Vec::new()),
             gate: RwLock::new(()),
         })
@@ -93,10 +111,48 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Those of `work`, and of the commit.
+    /// Those of `work`, and of the commit. Where the commit fails the change is undone for this
+    /// process, but its frames may be in the log, and the next opening would find them: see
+    /// [`dispel`](Self::dispel).
     pub(crate) fn write<T>(&self, work: impl FnOnce(&Writing<'_>) -> Result<T>) -> Result<T> {
         let writer = self.lock_writer();
-        transaction(&writer, work)
+        let run = |sql| cached(&writer, sql)?.execute([]).map_err(from_sqlite);
+        if !writer.is_autocommit() {
+            // The last transaction failed so badly that it could not be rolled back then.
+            run("ROLLBACK")?;
+        }
+        run("BEGIN IMMEDIATE")?;
+        // Rolls back on every way out but the commit, a panic in `work` included.
+        let mut undo = Undo {
+            connection: &writer,
+            armed: true,
+        };
+        let value = work(&Writing(&writer))?;
+        run("COMMIT").inspect_err(|_| self.in_doubt.store(true, Ordering::Release))?;
+        undo.armed = false;
+        Ok(value)
+    }
+
+    /// Whether a commit has failed since the log was last emptied.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.in_doubt.load(Ordering::Acquire)
+    }
+
+    /// Makes sure that a commit which was reported as failed stays undone: its frames are taken out
+    /// of the log. No reader runs meanwhile, so `forget` can drop what the caller holds in memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of SQLite; it is to be called again before anything else is written to the vault.
+    pub(crate) fn dispel(&self, forget: impl FnOnce()) -> Result<()> {
+        let writer = self.lock_writer();
+        let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        forget();
+        if self.is_in_doubt() {
+            empty_log(&writer)?;
+            self.in_doubt.store(false, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Takes away what an erasure left: freed pages go back to the system and the log is emptied
@@ -110,17 +166,18 @@ impl Store {
         let writer = self.lock_writer();
         let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         forget();
-        writer
-            .execute_batch("PRAGMA incremental_vacuum")
-            .map_err(from_sqlite)?;
-        empty_log(&writer)
+        give_back_pages(&writer)?;
+        empty_log(&writer)?;
+        self.in_doubt.store(false, Ordering::Release);
+        Ok(())
     }
 
-    /// Runs `work` on a reader. Erasing waits until it is done, so hold no lock in it.
+    /// Runs `work` on a reader, in one snapshot. Erasing waits until it is done, so hold no lock in
+    /// it.
     ///
     /// # Errors
     ///
-    /// Those of `work`.
+    /// Those of `work`, and of opening a reader.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Reading<'_>) -> Result<T>) -> Result<T> {
         let _shared = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         let idle = self.lock_readers().pop();
@@ -128,12 +185,12 @@ impl Store {
             Some(reader) => reader,
             None => connection::open(&self.path, Role::Reader)?,
         };
-        let value = work(&Reading(&reader));
+        let value = in_snapshot(&reader, work)?;
         let mut idle = self.lock_readers();
         if idle.len() < MOST_IDLE_READERS {
             idle.push(reader);
         }
-        value
+        Ok(value)
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, Connection> {
@@ -159,22 +216,25 @@ pub(super) fn cached<'a>(connection: &'a Connection, sql: &str) -> Result<Cached
     connection.prepare_cached(sql).map_err(from_sqlite)
 }
 
-fn transaction<T>(writer: &Connection, work: impl FnOnce(&Writing<'_>) -> Result<T>) -> Result<T> {
-    let run = |sql| cached(writer, sql)?.execute([]).map_err(from_sqlite);
-    run("BEGIN IMMEDIATE")?;
-    // Rolls back on every way out but the commit, a panic in `work` included.
+/// Several statements see one state of the database only inside a transaction.
+fn in_snapshot<T>(reader: &Connection, work: impl FnOnce(&Reading<'_>) -> Result<T>) -> Result<T> {
+    let run = |sql| cached(reader, sql)?.execute([]).map_err(from_sqlite);
+    run("BEGIN")?;
     let mut undo = Undo {
-        writer,
+        connection: reader,
         armed: true,
     };
-    let value = work(&Writing(writer))?;
+    let value = work(&Reading {
+        connection: reader,
+        in_transaction: false,
+    })?;
     run("COMMIT")?;
     undo.armed = false;
     Ok(value)
 }
 
 struct Undo<'a> {
-    writer: &'a Connection,
+    connection: &'a Connection,
     armed: bool,
 }
 
@@ -182,9 +242,17 @@ impl Drop for Undo<'_> {
     fn drop(&mut self) {
         if self.armed {
             // SQLite has rolled back by itself after some failures; then there is nothing to do.
-            let _ = self.writer.execute_batch("ROLLBACK");
+            let _ = self.connection.execute_batch("ROLLBACK");
         }
     }
+}
+
+/// The statement gives one page back at each step.
+fn give_back_pages(writer: &Connection) -> Result<()> {
+    let mut statement = cached(writer, "PRAGMA incremental_vacuum")?;
+    let mut steps = statement.query([]).map_err(from_sqlite)?;
+    while steps.next().map_err(from_sqlite)?.is_some() {}
+    Ok(())
 }
 
 fn empty_log(writer: &Connection) -> Result<()> {

@@ -10,7 +10,7 @@ use super::setup::Setup;
 use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir};
 use crate::id::VaultId;
-use crate::keys::{Credentials, EmergencyCode, Factors, SlotKind, WrapPurpose};
+use crate::keys::{Code, Credentials, EmergencyCode, Factors, SlotKind, WrapPurpose};
 use crate::memory::{self, MemoryProtection};
 use crate::session::{EmergencySession, Opening, Session, SlotInfo};
 use crate::storage;
@@ -99,7 +99,9 @@ impl Vault {
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
         self.opening.check_idle()?;
         let factors = Factors::of(credentials);
-        let unlocked = self.opening.unlock(kind, WrapPurpose::Standard, factors)?;
+        let unlocked = self
+            .opening
+            .unlock(kind, WrapPurpose::Standard, factors, None)?;
         self.opening.heal();
         Session::begin(&self.opening, unlocked)
     }
@@ -111,14 +113,11 @@ impl Vault {
     /// As for [`unlock`](Self::unlock).
     pub fn unlock_emergency(&self, code: &EmergencyCode) -> Result<EmergencySession> {
         self.opening.check_idle()?;
-        let key = code.key(self.id());
-        let factors = Factors {
-            passphrase: None,
-            share: None,
-            code: Some(&key),
-        };
         let purpose = WrapPurpose::Emergency;
-        let unlocked = self.opening.unlock(SlotKind::Emergency, purpose, factors)?;
+        let code = Some(Code::Emergency(code));
+        let unlocked =
+            self.opening
+                .unlock(SlotKind::Emergency, purpose, Factors::default(), code)?;
         EmergencySession::begin(&self.opening, unlocked)
     }
 

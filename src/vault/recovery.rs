@@ -28,13 +28,9 @@ impl<'a> Recovery<'a> {
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
         let new_kind = new.slot_kind().filter(|kind| kind.is_everyday());
         check_passphrase(new_kind.ok_or(ErrorKind::NoMatchingSlot)?, new.words())?;
-        let code = old
-            .code()
-            .ok_or(ErrorKind::NoMatchingSlot)?
-            .key(opening.vault());
-        let factors = Factors::of(old).with_code(&code);
-        let standard = opening.unlock(kind, WrapPurpose::Standard, factors)?;
-        let priority = opening.unlock(kind, WrapPurpose::Priority, factors)?;
+        let (factors, code) = (Factors::of(old), old.code());
+        let standard = opening.unlock(kind, WrapPurpose::Standard, factors, code)?;
+        let priority = opening.unlock(kind, WrapPurpose::Priority, factors, code)?;
         opening.heal();
         let code = RecoveryCode::make()?;
         Ok(Self {
@@ -56,12 +52,15 @@ impl<'a> Recovery<'a> {
     ///
     /// [`ErrorKind::RecoveryCodeMistyped`] and [`ErrorKind::RecoveryNotConfirmed`], after which it
     /// may be tried again; those of the share and the files, after which the old code still holds.
-    /// Once it has opened the vault, or failed to after the header was written, it answers
-    /// [`ErrorKind::SessionActive`]: unlock with the new factors.
+    /// [`ErrorKind::SlotTableFull`] where emergency slots leave no room for the new ones, and
+    /// [`ErrorKind::SessionActive`] while the vault is open. Once it has opened the vault, or
+    /// failed to after the header was written, it answers [`ErrorKind::SessionActive`] for good:
+    /// unlock with the new factors.
     pub fn confirm(&mut self, typed: &[u8]) -> Result<Session> {
         if !RecoveryCode::parse(typed)?.matches(&self.code) {
             return Err(ErrorKind::RecoveryNotConfirmed.into());
         }
+        self.opening.check_idle()?;
         let keys = self.keys.as_ref().ok_or(ErrorKind::SessionActive)?;
         let all = keys.iter().flat_map(|unlocked| &unlocked.keys);
         let slot = renew_everything(self.opening, all, &self.new, &self.code)?;

@@ -106,16 +106,20 @@ impl<'a> Setup<'a> {
             retired: Vec::new(),
         };
         let text = header.to_text(keys);
-        let written = dir
-            .replace(FileName::HeaderTwin, text.as_bytes())
-            .and_then(|()| dir.replace(FileName::Header, text.as_bytes()))
-            .and_then(|()| dir.finish_setup());
-        if let Err(error) = written {
-            for slot in &header.slots {
-                slot.destroy_shares(Factors::of(&self.credentials));
+        if let Err(error) = dir.replace(FileName::HeaderTwin, text.as_bytes()) {
+            // A header that may still be there is a vault, whose shares must live.
+            if dir.abandon_setup(&lock).is_ok() {
+                for slot in &header.slots {
+                    slot.destroy_shares(Factors::of(&self.credentials));
+                }
             }
             return Err(error);
         }
+        // With one copy in place this is a vault, and its platform keys are in use. What does not
+        // succeed now the next unlock makes good.
+        let _ = dir
+            .replace(FileName::Header, text.as_bytes())
+            .and_then(|()| dir.finish_setup());
         Ok(Vault::over(Arc::new(Opening::made(dir, lock, &text)?)))
     }
 

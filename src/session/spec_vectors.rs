@@ -1,0 +1,267 @@
+//! The vector of docs/spec/vectors, which another implementation wrote, read by this one.
+
+use serde_json::Value;
+
+use crate::class::Class;
+use crate::id::{KeyId, RecordId, VaultId, decode_hex, encode_hex};
+use crate::keys::{
+    ClassKeys, Credentials, EmergencyCode, Factors, KeyShare, Passphrase, Purpose, RecoveryCode,
+    ShareError, ShareSink, SlotKind, StoredHeader, TokenSpace, WrapPurpose,
+};
+use crate::records;
+use crate::sealing::{self, Context, Sealed, Table};
+use crate::secret::{SecretKey, SecretText};
+
+struct Vector(Value);
+
+impl Vector {
+    fn load() -> Self {
+        let text = include_str!("../../docs/spec/vectors/vault.json");
+        Self(serde_json::from_str(text).expect("the vector is JSON"))
+    }
+
+    fn text(&self, path: &str) -> &str {
+        self.0
+            .pointer(path)
+            .and_then(Value::as_str)
+            .expect("the vector has this text")
+    }
+
+    fn bytes(&self, path: &str) -> Vec<u8> {
+        let text = self.text(path);
+        let mut bytes = vec![0; text.len() / 2];
+        assert!(
+            crate::id::decode_hex_into(text, &mut bytes),
+            "{path} is hexadecimal"
+        );
+        bytes
+    }
+
+    fn array<const N: usize>(&self, path: &str) -> [u8; N] {
+        decode_hex(self.text(path)).expect("the vector has this many bytes")
+    }
+
+    fn key(&self, path: &str) -> SecretKey {
+        let bytes = self.array(path);
+        SecretKey::fill::<()>(|key| {
+            *key = bytes;
+            Ok(())
+        })
+        .expect("filling does not fail")
+    }
+
+    fn sealed(&self, row: &str) -> Sealed {
+        Sealed::from_stored(self.bytes(&format!("/rows/{row}")))
+    }
+
+    fn header(&self) -> StoredHeader {
+        StoredHeader::parse(self.text("/header").as_bytes()).expect("the header parses")
+    }
+}
+
+impl KeyShare for Vector {
+    fn provider(&self) -> &str {
+        "vector-store"
+    }
+
+    fn enrol(&self, _: Purpose) -> Result<Vec<u8>, ShareError> {
+        Err(ShareError::TemporarilyUnavailable)
+    }
+
+    fn release(
+        &self,
+        _: Purpose,
+        blob: &[u8],
+        challenge: &[u8; 32],
+        sink: &mut ShareSink,
+    ) -> Result<(), ShareError> {
+        let shares = self.0["shares"].as_array().expect("a list of shares");
+        let wanted = |share: &&Value| {
+            share["blob"] == encode_hex(blob) && share["challenge"] == encode_hex(challenge)
+        };
+        let share = shares.iter().find(wanted).ok_or(ShareError::Missing)?;
+        let bytes: [u8; 32] = decode_hex(share["share"].as_str().unwrap()).unwrap();
+        sink.fill(&bytes);
+        Ok(())
+    }
+
+    fn destroy(&self, _: Purpose, _: &[u8]) -> Result<(), ShareError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn every_slot_of_the_vector_gives_its_class_keys_and_they_verify_the_header() {
+    let vector = Vector::load();
+    let stored = vector.header();
+    let vault = stored.header.vault;
+    let words = Passphrase::new(vector.text("/passphrase").as_bytes()).expect("text");
+    let recovery = RecoveryCode::parse(vector.text("/recovery_code").as_bytes()).expect("right");
+    let emergency = EmergencyCode::parse(vector.text("/emergency_code").as_bytes()).expect("right");
+    let (recovery, emergency) = (recovery.key(vault), emergency.key(vault));
+    let everyday = Factors::of(&Credentials::passphrase(&words).and(&vector));
+    for (kind, factors, purposes) in [
+        (
+            SlotKind::Primary,
+            everyday,
+            &[WrapPurpose::Standard, WrapPurpose::Priority][..],
+        ),
+        (SlotKind::Biometric, everyday, &[WrapPurpose::Standard]),
+        (
+            SlotKind::RecoveryShare,
+            everyday.with_code(&recovery),
+            &[WrapPurpose::Standard, WrapPurpose::Priority],
+        ),
+        (
+            SlotKind::RecoveryPassphrase,
+            everyday.with_code(&recovery),
+            &[WrapPurpose::Standard, WrapPurpose::Priority],
+        ),
+        (
+            SlotKind::Emergency,
+            everyday.with_code(&emergency),
+            &[WrapPurpose::Emergency],
+        ),
+    ] {
+        let slot = stored
+            .header
+            .slots_of(kind)
+            .next()
+            .expect("the vector has every kind");
+        let factors = Factors {
+            passphrase: factors.passphrase.filter(|_| kind.takes_passphrase()),
+            share: factors.share.filter(|_| kind.takes_share()),
+            code: factors.code,
+        };
+        for &purpose in purposes {
+            let opened = slot
+                .open(vault, purpose, factors)
+                .expect("the factors are right");
+            assert!(
+                opened
+                    .iter()
+                    .map(ClassKeys::class)
+                    .eq(purpose.classes().iter().copied())
+            );
+            assert!(
+                opened.iter().all(|keys| stored.verifies(keys)),
+                "{kind:?} {purpose:?}"
+            );
+        }
+    }
+    assert_eq!(stored.header.generation, 7);
+    assert_eq!(stored.header.retired.len(), 1);
+}
+
+#[test]
+fn the_vectors_header_is_what_this_crate_would_write() {
+    let vector = Vector::load();
+    let stored = vector.header();
+    let keys = |class, name| {
+        ClassKeys::derive(
+            stored.header.vault,
+            class,
+            vector.key(&format!("/class_keys/{name}")),
+        )
+    };
+    let emergency = keys(Class::Emergency, "emergency");
+    let standard = keys(Class::Standard, "standard");
+    let priority = keys(Class::Priority, "priority");
+    let text = stored.header.to_text([&emergency, &standard, &priority]);
+    assert_eq!(text, vector.text("/header"));
+    let slot = stored
+        .header
+        .slots_of(SlotKind::RecoveryPassphrase)
+        .next()
+        .expect("it is there");
+    slot.escrowed(stored.header.vault, &priority)
+        .expect("the escrow opens");
+}
+
+#[test]
+fn the_vectors_rows_open_in_their_places_and_hold_what_they_should() {
+    let vector = Vector::load();
+    let vault: VaultId = vector.header().header.vault;
+    let keys = ClassKeys::derive(vault, Class::Standard, vector.key("/class_keys/standard"));
+    let key = KeyId::from_bytes(vector.array("/subject_key_id"));
+    let row = RecordId::from_bytes(vector.array("/record_id"));
+    let subject_key = vector.key("/subject_key");
+    let class = |table, number| Context::of_class(vault, Class::Standard, table, number);
+
+    let place = Context {
+        key,
+        ..class(Table::SubjectKey, 5)
+    };
+    let opened = sealing::open(keys.subject_wrap(), &place, vector.sealed("subject_key"));
+    assert_eq!(opened.expect("it opens").expose(), subject_key.expose());
+    let place = Context {
+        key,
+        ..class(Table::SubjectName, 5)
+    };
+    let opened = sealing::open(&subject_key, &place, vector.sealed("subject_name"));
+    assert_eq!(
+        opened.expect("it opens").expose(),
+        "\u{1}Patient/Zoë".as_bytes()
+    );
+    let opened = sealing::open(keys.terms(), &class(Table::Term, 4), vector.sealed("term"));
+    assert_eq!(opened.expect("it opens").expose(), b"\x01Observation");
+    let opened = sealing::open(
+        keys.settings(),
+        &class(Table::Settings, 1),
+        vector.sealed("settings"),
+    );
+    assert_eq!(opened.expect("it opens").expose(), [1, 2, 1]);
+    let place = Context {
+        row,
+        ..class(Table::Intent, 0)
+    };
+    sealing::open(keys.intents(), &place, vector.sealed("intent")).expect("it opens");
+
+    for (table, number, name) in [
+        (Table::Record, 3, "record"),
+        (Table::EarlierRevision, 2, "earlier"),
+    ] {
+        let place = Context {
+            key,
+            row,
+            kind: "Observation",
+            ..class(table, number)
+        };
+        let opened = sealing::open(&subject_key, &place, vector.sealed(name)).expect("it opens");
+        let kind = SecretText::copy_of("Observation");
+        let record =
+            records::decode(opened, Class::Standard, kind, None, row, number).expect("it decodes");
+        assert_eq!(record.body(), br#"{"value": 1.00}"#);
+        assert_eq!(record.client_identity(), Some(("Observation/hr-1", 9)));
+        assert_eq!(
+            (record.source_device(), record.source_app()),
+            (Some("a watch"), Some("an app"))
+        );
+        let stored = record.stored.expect("decoded from a row");
+        let written = records::encode_header(&record, stored.created, stored.updated);
+        let again = sealing::open(&subject_key, &place, vector.sealed(name)).expect("it opens");
+        let whole = [written.expose(), record.body()].concat();
+        assert_eq!(
+            whole,
+            again.expose(),
+            "encoding gives the bytes that were decoded"
+        );
+    }
+    for (space, text, name) in [
+        (TokenSpace::Kind, "Observation", "kind"),
+        (
+            TokenSpace::ContentType,
+            "application/fhir+json",
+            "content_type",
+        ),
+        (TokenSpace::Subject, "Patient/Zoë", "subject"),
+        (TokenSpace::Client, "Observation/hr-1", "client"),
+        (TokenSpace::NoSubject, "", "no_subject"),
+    ] {
+        assert_eq!(
+            keys.token(space, text),
+            vector.array(&format!("/tokens/{name}")),
+            "{name}"
+        );
+    }
+}

@@ -1,0 +1,69 @@
+//! A directory as it is: names, kinds, modes, owners, contents.
+
+use std::fs::{self, DirEntry};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+/// One thing in a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Found {
+    pub(crate) name: String,
+    pub(crate) kind: &'static str,
+    pub(crate) mode: u32,
+    pub(crate) owner: u32,
+    pub(crate) content: Vec<u8>,
+}
+
+/// Everything below a directory, itself first, without following a link.
+pub(crate) fn tree(root: &Path) -> Vec<Found> {
+    let mut all = Vec::new();
+    walk(root, root, true, &mut all);
+    all.sort();
+    all
+}
+
+/// The same without contents, which a process may be writing, and without what went meanwhile.
+pub(crate) fn names(root: &Path) -> Vec<Found> {
+    let mut all = Vec::new();
+    walk(root, root, false, &mut all);
+    all.sort();
+    all
+}
+
+fn walk(root: &Path, path: &Path, contents: bool, all: &mut Vec<Found>) {
+    let Ok(metadata) = path.symlink_metadata() else {
+        return;
+    };
+    let kind = metadata.file_type();
+    let (kind, content) = if kind.is_symlink() {
+        let target = fs::read_link(path).unwrap_or_default();
+        ("link", target.into_os_string().into_encoded_bytes())
+    } else if kind.is_dir() {
+        ("directory", Vec::new())
+    } else if kind.is_fifo() {
+        ("fifo", Vec::new())
+    } else if kind.is_file() && contents {
+        ("file", fs::read(path).unwrap())
+    } else if kind.is_file() {
+        ("file", Vec::new())
+    } else {
+        ("device", Vec::new())
+    };
+    let name = path.strip_prefix(root).unwrap();
+    all.push(Found {
+        name: name.to_str().unwrap().to_owned(),
+        kind,
+        mode: metadata.mode() & 0o7777,
+        owner: metadata.uid(),
+        content,
+    });
+    if metadata.is_dir() {
+        let entries = fs::read_dir(path).map(|entries| entries.collect::<Vec<_>>());
+        for entry in entries.into_iter().flatten() {
+            let entry: Option<DirEntry> = entry.ok();
+            if let Some(entry) = entry {
+                walk(root, &entry.path(), contents, all);
+            }
+        }
+    }
+}
