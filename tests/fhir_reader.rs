@@ -228,7 +228,10 @@ fn lies_in(part: &[u8], whole: &[u8]) -> bool {
 }
 
 fn name(file: &Path) -> String {
-    file.file_name().expect("a file has a name").to_string_lossy().into_owned()
+    file.file_name()
+        .expect("a file has a name")
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Resources in the 500 bundles, and in the Bundles among the examples.

@@ -19,15 +19,19 @@ use crate::time::Timestamp;
 /// step checks that the session is still open.
 ///
 /// A page of rows is one snapshot; the iterator as a whole is not. A record that stays as it is
-/// while it is read through is met exactly once.
+/// while it is read through is met exactly once. A name that no record had when the query was made
+/// finds nothing later.
 pub struct Matches {
     inner: Arc<Inner>,
     reach: Reach,
-    query: Query,
+    direction: Direction,
+    /// The query in the spelling that cursors are bound to.
+    fingerprint: String,
     /// Where the last record that was handed out stands.
     last: Option<Mark>,
     streams: Vec<Stream>,
-    started: bool,
+    /// Why it could not begin; whoever asks for the first record is told.
+    failure: Option<Error>,
     ended: bool,
 }
 
@@ -48,40 +52,64 @@ const FIRST_PAGE: usize = 32;
 const MOST_ROWS: usize = 256;
 
 impl Matches {
-    pub(super) fn begin(inner: Arc<Inner>, reach: Reach, query: Query) -> Self {
-        let streams = Vec::new();
-        Self {
-            inner,
-            reach,
-            query,
-            last: None,
-            streams,
-            started: false,
-            ended: false,
-        }
+    pub(super) fn begin(inner: Arc<Inner>, reach: Reach, query: &Query) -> Self {
+        let mut matches = Self::over(inner, reach, query);
+        matches.failure = matches.start(query, None).err();
+        matches
     }
 
     pub(super) fn resume(
         inner: Arc<Inner>,
         reach: Reach,
-        query: Query,
+        query: &Query,
         cursor: &Cursor,
     ) -> Result<Self> {
-        let mark = inner.with(|open| {
+        let mut matches = Self::over(inner, reach, query);
+        matches.start(query, Some(cursor))?;
+        Ok(matches)
+    }
+
+    fn over(inner: Arc<Inner>, reach: Reach, query: &Query) -> Self {
+        Self {
+            inner,
+            reach,
+            direction: query.order().1,
+            fingerprint: String::new(),
+            last: None,
+            streams: Vec::new(),
+            failure: None,
+            ended: false,
+        }
+    }
+
+    /// Looks up what the query names, so that none of its words is kept.
+    fn start(&mut self, query: &Query, cursor: Option<&Cursor>) -> Result<()> {
+        let inner = Arc::clone(&self.inner);
+        inner.with(|open| {
             let (keys, place) = cursor_place(open)?;
-            let fingerprint = query.fingerprint(keys);
-            let place = Context {
-                kind: &fingerprint,
-                ..place
-            };
-            let sealed = cursor.to_sealed().ok_or(ErrorKind::InvalidCursor)?;
-            let opened = sealing::open(keys.cursor(), &place, sealed)
-                .map_err(|_| ErrorKind::InvalidCursor)?;
-            Mark::decode(opened.expose()).ok_or_else(|| ErrorKind::InvalidCursor.into())
-        })?;
-        Ok(Self {
-            last: Some(mark),
-            ..Self::begin(inner, reach, query)
+            self.fingerprint = query.fingerprint(keys);
+            if let Some(cursor) = cursor {
+                let kind = &self.fingerprint;
+                let sealed = cursor.to_sealed().ok_or(ErrorKind::InvalidCursor)?;
+                let opened = sealing::open(keys.cursor(), &Context { kind, ..place }, sealed)
+                    .map_err(|_| ErrorKind::InvalidCursor)?;
+                let mark = Mark::decode(opened.expose()).ok_or(ErrorKind::InvalidCursor)?;
+                self.last = Some(mark);
+            }
+            for class in wanted(open, self.reach, query) {
+                self.streams.push(Stream {
+                    class: class.class(),
+                    scan: scan(class, query)?,
+                    rows: VecDeque::new(),
+                    erasures: 0,
+                    exhausted: false,
+                    page: FIRST_PAGE,
+                    after: self
+                        .last
+                        .map(|mark| resume_at(mark, class.class(), self.direction)),
+                });
+            }
+            Ok(())
         })
     }
 
@@ -96,11 +124,8 @@ impl Matches {
         };
         self.inner.with(|open| {
             let (keys, place) = cursor_place(open)?;
-            let fingerprint = self.query.fingerprint(keys);
-            let place = Context {
-                kind: &fingerprint,
-                ..place
-            };
+            let kind = &self.fingerprint;
+            let place = Context { kind, ..place };
             let sealed = sealing::seal(keys.cursor(), &place, &[&last.encode()])?;
             Ok(Some(Cursor::from_sealed(&sealed)))
         })
@@ -109,9 +134,6 @@ impl Matches {
     fn advance(&mut self) -> Result<Option<Record>> {
         let inner = Arc::clone(&self.inner);
         inner.with(|open| {
-            if !self.started {
-                self.start(open)?;
-            }
             loop {
                 let Some((at, mark)) = self.first(open)? else {
                     return Ok(None);
@@ -137,7 +159,6 @@ impl Matches {
 
     /// Which stream has the next row, and where that stands.
     fn first(&mut self, open: &OpenClasses) -> Result<Option<(usize, Mark)>> {
-        let (_, direction) = self.query.order();
         let mut best: Option<(usize, Mark)> = None;
         for (at, stream) in self.streams.iter_mut().enumerate() {
             stream.fill(open.class(self.reach, stream.class)?)?;
@@ -146,31 +167,12 @@ impl Matches {
                     class: stream.class,
                     position: *position,
                 };
-                if best.is_none_or(|(_, best)| comes_before(mark, best, direction)) {
+                if best.is_none_or(|(_, best)| comes_before(mark, best, self.direction)) {
                     best = Some((at, mark));
                 }
             }
         }
         Ok(best)
-    }
-
-    fn start(&mut self, open: &OpenClasses) -> Result<()> {
-        for class in wanted(open, self.reach, &self.query) {
-            let (_, direction) = self.query.order();
-            self.streams.push(Stream {
-                class: class.class(),
-                scan: scan(class, &self.query)?,
-                rows: VecDeque::new(),
-                erasures: 0,
-                exhausted: false,
-                page: FIRST_PAGE,
-                after: self
-                    .last
-                    .map(|mark| resume_at(mark, class.class(), direction)),
-            });
-        }
-        self.started = true;
-        Ok(())
     }
 }
 
@@ -181,7 +183,10 @@ impl Iterator for Matches {
         if self.ended {
             return None;
         }
-        let next = self.advance().transpose();
+        let next = match self.failure.take() {
+            Some(failure) => Some(Err(failure)),
+            None => self.advance().transpose(),
+        };
         // After an error or the end there is nothing more: a caller that ignores errors stops too.
         self.ended = !matches!(next, Some(Ok(_)));
         if self.ended {

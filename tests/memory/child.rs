@@ -23,6 +23,7 @@ pub(crate) fn run() {
         crate::data::tell("SKIPPED: this test is started by the others of its binary");
         return;
     };
+    end_at_the_first_panic();
     let child = Child {
         link: Link::open(),
         dir: std::env::var_os(DIR).unwrap().into(),
@@ -30,6 +31,16 @@ pub(crate) fn run() {
     };
     crate::shape(&shape)(&child);
     child.link.ask("done", &mut [0]);
+}
+
+/// A thread that panics would leave the others waiting for it.
+#[expect(clippy::disallowed_methods, reason = "this process is the test's own")]
+fn end_at_the_first_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::exit(101);
+    }));
 }
 
 pub(crate) struct Child {

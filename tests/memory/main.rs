@@ -132,25 +132,21 @@ fn a_secret_that_is_kept_is_caught() {
     let Some(outcome) = parent::run("leak", command) else {
         return;
     };
-    for planted in [
+    let planted = [
         "everyday words as typed",
         "everyday words as code points",
         "Body of class 1",
         "Subject of class 3",
         "primary standard: share",
-    ] {
-        let caught = |line: &String| line.starts_with(&format!("locked: {planted} "));
-        assert!(
-            outcome.violations.iter().any(caught),
-            "{planted} was not caught"
-        );
+    ];
+    let is = |line: &str, name: &str| line.starts_with(&format!("locked: {name} "));
+    for name in planted {
+        let caught = outcome.violations.iter().any(|line| is(line, name));
+        assert!(caught, "{name} was not caught");
     }
-    assert_eq!(
-        outcome.violations.len(),
-        5,
-        "{}",
-        outcome.violations.join("\n")
-    );
+    for line in &outcome.violations {
+        assert!(planted.iter().any(|name| is(line, name)), "{line}");
+    }
 }
 
 #[test]
