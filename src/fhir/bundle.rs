@@ -5,7 +5,6 @@
 //! **Never** holds more entries than the limit, or follows a name that two resources share.
 //! **Format** FHIR R4 Bundle.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -14,13 +13,14 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::limits::Limits;
-use super::object::{KnownName, ReadMembers, Step, Trail, text};
+use super::object::{KnownName, ReadMembers, Step, Trail, no_text, text};
 use super::resource::{Resource, is_absolute};
+use super::text::Text;
 use crate::error::ErrorKind;
 
 /// A resource with the name that other entries may call it by.
 struct Entry<'a> {
-    full_url: Option<Cow<'a, str>>,
+    full_url: Option<Text<'a>>,
     resource: Resource<'a>,
 }
 
@@ -45,12 +45,14 @@ impl<'a> DeserializeSeed<'a> for ReadBundle<'_> {
     type Value = Vec<Entry<'a>>;
 
     fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Self::Value, D::Error> {
-        parser.deserialize_map(self)
+        parser.deserialize_any(self)
     }
 }
 
 impl<'a> Visitor<'a> for ReadBundle<'_> {
     type Value = Vec<Entry<'a>>;
+
+    no_text!();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a Bundle")
@@ -96,12 +98,14 @@ impl<'a> DeserializeSeed<'a> for ReadEntries<'_> {
     type Value = Vec<Entry<'a>>;
 
     fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Self::Value, D::Error> {
-        parser.deserialize_seq(self)
+        parser.deserialize_any(self)
     }
 }
 
 impl<'a> Visitor<'a> for ReadEntries<'_> {
     type Value = Vec<Entry<'a>>;
+
+    no_text!();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the entries of a Bundle")

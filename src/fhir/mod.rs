@@ -13,6 +13,7 @@ mod object;
 mod read;
 mod resource;
 mod scan;
+mod text;
 
 pub use limits::Limits;
 pub use read::Reader;

@@ -5,12 +5,12 @@
 //! **Never** puts a name from the document on the trail, copies a value, or recurses into one.
 //! **Format** JSON.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::text::Text;
 use crate::error::{Error, ErrorKind};
 
 /// The longest string, with its quotes and escapes, that is worth reading: no identifier,
@@ -103,7 +103,7 @@ impl<'a, const N: usize> Members<'a, N> {
     }
 
     /// The text of one member, if it is a string.
-    pub(super) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+    pub(super) fn text(&self, name: &str) -> Option<Text<'a>> {
         self.value(name).and_then(text)
     }
 
@@ -114,16 +114,27 @@ impl<'a, const N: usize> Members<'a, N> {
 }
 
 /// What a JSON string says, if `json` is one and it is not unreasonably long.
-pub(super) fn text(json: &str) -> Option<Cow<'_, str>> {
+pub(super) fn text(json: &str) -> Option<Text<'_>> {
     if json.len() > LONGEST_TEXT {
         return None;
     }
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
-        return serde_json::from_str(json).ok().map(Cow::Owned);
+        return Text::unescaped(inner);
     }
-    Some(Cow::Borrowed(inner))
+    Some(Text::Lent(inner))
 }
+
+/// For a visitor that wants no text: it refuses text by itself, since the parser's own error would
+/// quote it. That is why such a visitor is asked for anything and not for a map or a sequence.
+macro_rules! no_text {
+    () => {
+        fn visit_str<E: serde::de::Error>(self, _text: &str) -> Result<Self::Value, E> {
+            Err(E::custom("a text is not what belongs here"))
+        }
+    };
+}
+pub(super) use no_text;
 
 /// Reads [`Members`] out of whatever a parser is at.
 pub(super) struct ReadMembers<'t, const N: usize> {
@@ -135,12 +146,14 @@ impl<'a, const N: usize> DeserializeSeed<'a> for ReadMembers<'_, N> {
     type Value = Members<'a, N>;
 
     fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Self::Value, D::Error> {
-        parser.deserialize_map(self)
+        parser.deserialize_any(self)
     }
 }
 
 impl<'a, const N: usize> Visitor<'a> for ReadMembers<'_, N> {
     type Value = Members<'a, N>;
+
+    no_text!();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -210,7 +223,7 @@ mod tests {
         assert_eq!(members.value("b"), Some("[1.00, 2]"));
         assert_eq!(members.value("a"), Some(r#""q\"""#));
         assert_eq!(members.text("a").as_deref(), Some("q\""));
-        assert_eq!(members.text("b"), None);
+        assert!(members.text("b").is_none());
     }
 
     #[test]
@@ -228,7 +241,7 @@ mod tests {
     #[test]
     fn a_long_string_is_not_copied() {
         let long = format!("\"\\n{}\"", "x".repeat(LONGEST_TEXT));
-        assert_eq!(text(&long), None);
-        assert!(matches!(text("\"short\""), Some(Cow::Borrowed("short"))));
+        assert!(text(&long).is_none());
+        assert!(matches!(text("\"short\""), Some(Text::Lent("short"))));
     }
 }

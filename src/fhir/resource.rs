@@ -4,7 +4,6 @@
 //! **Never** refuses a resource over a reference or a date, or shows its content in `Debug`.
 //! **Format** FHIR R4 JSON.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::Error as _;
@@ -13,6 +12,7 @@ use super::date::{self, Interval};
 use super::effective::{Head, MEMBERS, Parsed, effective};
 use super::limits::Limits;
 use super::object::{Members, Step, Trail};
+use super::text::Text;
 use crate::error::ErrorKind;
 use crate::records::Record;
 use crate::time::Timestamp;
@@ -39,9 +39,9 @@ use crate::time::Timestamp;
 /// ```
 #[derive(Clone)]
 pub struct Resource<'a> {
-    kind: Cow<'a, str>,
-    id: Option<Cow<'a, str>>,
-    pub(super) subject: Option<Cow<'a, str>>,
+    kind: Text<'a>,
+    id: Option<Text<'a>>,
+    pub(super) subject: Option<Text<'a>>,
     effective: Option<Interval>,
     version: Option<u64>,
     json: &'a str,
@@ -89,7 +89,7 @@ impl<'a> Resource<'a> {
             record = record.effective_during(start, end);
         }
         if let Some(id) = self.id() {
-            let client = format!("{}/{id}", self.kind);
+            let client = Text::joined(&[&self.kind, "/", id]);
             record = record.client(&client, self.version.unwrap_or(0));
         }
         record
@@ -132,7 +132,7 @@ impl<'a> Resource<'a> {
         })?;
         let id = members.text("id").filter(|id| is_id(id));
         let subject = match (&*kind, &id) {
-            ("Patient", Some(id)) => Some(Cow::Owned(format!("Patient/{id}"))),
+            ("Patient", Some(id)) => Some(Text::joined(&["Patient/", id])),
             ("Patient", None) => None,
             _ => referred_to(&kind, &members, trail)?,
         };
@@ -147,9 +147,9 @@ impl<'a> Resource<'a> {
     }
 
     /// What others refer to this resource by; `None` if it has no id or cannot be a subject.
-    pub(super) fn as_subject(&self) -> Option<Cow<'a, str>> {
+    pub(super) fn as_subject(&self) -> Option<Text<'a>> {
         let id = self.id.as_ref()?;
-        is_subject_kind(&self.kind).then(|| Cow::Owned(format!("{}/{id}", self.kind)))
+        is_subject_kind(&self.kind).then(|| Text::joined(&[&self.kind, "/", id]))
     }
 }
 
@@ -178,11 +178,7 @@ pub(super) fn is_absolute(reference: &str) -> bool {
 }
 
 /// The one reference that puts a resource of this type in a patient's compartment.
-fn referred_to<'a>(
-    kind: &str,
-    members: &Head<'a>,
-    trail: &mut Trail,
-) -> Parsed<Option<Cow<'a, str>>> {
+fn referred_to<'a>(kind: &str, members: &Head<'a>, trail: &mut Trail) -> Parsed<Option<Text<'a>>> {
     let names: &[&'static str] = match kind {
         "AppointmentResponse" => &["actor"],
         "Coverage" => &["beneficiary"],
@@ -207,10 +203,10 @@ fn referred_to<'a>(
 }
 
 /// The reference without its version, if it is one that a subject can have.
-fn standing(reference: Cow<'_, str>) -> Option<Cow<'_, str>> {
+fn standing(reference: Text<'_>) -> Option<Text<'_>> {
     let reference = match reference {
-        Cow::Borrowed(whole) => Cow::Borrowed(without_version(whole)),
-        Cow::Owned(whole) => Cow::Owned(without_version(&whole).to_owned()),
+        Text::Lent(whole) => Text::Lent(without_version(whole)),
+        Text::Made(whole) => Text::joined(&[without_version(whole.expose())]),
     };
     let stands = is_absolute(&reference)
         || reference

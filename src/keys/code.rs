@@ -123,6 +123,13 @@ impl WrittenCode {
     }
 
     fn parse(typed: &[u8], usage: Use) -> Result<Self> {
+        let read = Self::read(typed, usage);
+        memory::scrub_stack::<{ memory::HASH_DEPTH }>();
+        read.ok_or_else(|| ErrorKind::RecoveryCodeMistyped.into())
+    }
+
+    #[inline(never)]
+    fn read(typed: &[u8], usage: Use) -> Option<Self> {
         let mut packed = SecretBytes::zeroed(PACKED);
         let read = unpack_symbols(typed, packed.expose_mut());
         let (bits, checksum) = packed.expose().split_at(BYTES);
@@ -131,22 +138,24 @@ impl WrittenCode {
             usage,
         };
         let right = read && checksum.ct_eq(&code.checksum()).into();
-        memory::scrub_stack();
-        if right {
-            Ok(code)
-        } else {
-            Err(ErrorKind::RecoveryCodeMistyped.into())
-        }
+        right.then_some(code)
     }
 
     fn reveal<R>(&self, show: impl FnOnce(&str) -> R) -> R {
+        let text = self.write();
+        memory::scrub_stack::<{ memory::HASH_DEPTH }>();
+        show(std::str::from_utf8(text.expose()).expect("the symbols are ASCII"))
+    }
+
+    #[inline(never)]
+    fn write(&self) -> SecretBytes {
         let mut packed = SecretBytes::zeroed(PACKED);
         let (bits, checksum) = packed.expose_mut().split_at_mut(BYTES);
         bits.copy_from_slice(self.bits.expose());
         checksum.copy_from_slice(&self.checksum());
         let mut text = SecretBytes::zeroed(SYMBOLS + GROUPS - 1);
         write_symbols(packed.expose(), text.expose_mut());
-        show(std::str::from_utf8(text.expose()).expect("the symbols are ASCII"))
+        text
     }
 
     /// 12 bits, left-aligned in two bytes.

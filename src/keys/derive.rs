@@ -90,7 +90,7 @@ pub(super) fn slot_key(
 /// HMAC-SHA-256.
 pub(super) fn mac(key: &SecretKey, parts: &[&[u8]]) -> [u8; 32] {
     let mac = mac_over(key, parts);
-    memory::scrub_stack();
+    memory::scrub_stack::<{ memory::HASH_DEPTH }>();
     mac
 }
 
@@ -128,7 +128,7 @@ fn derived_key(salt: &[u8], ikm: &[u8], info: &[u8]) -> SecretKey {
 
 fn expand(salt: &[u8], ikm: &[u8], info: &[u8], out: &mut [u8]) {
     expand_with(salt, ikm, info, out);
-    memory::scrub_stack();
+    memory::scrub_stack::<{ memory::HASH_DEPTH }>();
 }
 
 #[inline(never)]

@@ -133,12 +133,18 @@ fn derive(
         .try_reserve_exact(count)
         .map_err(|_| ErrorKind::OutOfMemory)?;
     blocks.resize(count, Block::new());
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into_with_memory(passphrase, salt, out, &mut blocks)
-        .expect("the lengths of passphrase, salt and output are within Argon2's limits");
+    run(passphrase, salt, params, out, &mut blocks);
+    memory::scrub_stack::<{ memory::KDF_DEPTH }>();
     blocks.zeroize();
-    memory::scrub_stack();
     Ok(())
+}
+
+/// On frames of its own, which the caller wipes.
+#[inline(never)]
+fn run(passphrase: &[u8], salt: &[u8], params: Params, out: &mut [u8; 32], blocks: &mut [Block]) {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into_with_memory(passphrase, salt, out, blocks)
+        .expect("the lengths of passphrase, salt and output are within Argon2's limits");
 }
 
 fn measure(parameters: KdfParameters) -> Result<Duration> {

@@ -40,7 +40,7 @@ impl Passphrase {
             return Err(ErrorKind::PassphraseTooShort.into());
         }
         let normal = normalise(text);
-        memory::scrub_stack();
+        memory::scrub_stack::<{ memory::HASH_DEPTH }>();
         if normal.expose().len() > Self::MAX_BYTES {
             return Err(ErrorKind::PassphraseTooLong.into());
         }

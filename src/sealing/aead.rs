@@ -19,7 +19,7 @@ pub(super) fn encrypt(
     buffer: &mut [u8],
 ) -> [u8; TAG] {
     let tag = encrypt_with(key.expose(), nonce, associated, buffer);
-    memory::scrub_stack();
+    memory::scrub_stack::<{ memory::CIPHER_DEPTH }>();
     tag
 }
 
@@ -33,7 +33,7 @@ pub(super) fn decrypt(
     tag: &[u8; TAG],
 ) -> bool {
     let right = decrypt_with(key.expose(), nonce, associated, buffer, tag);
-    memory::scrub_stack();
+    memory::scrub_stack::<{ memory::CIPHER_DEPTH }>();
     right
 }
 

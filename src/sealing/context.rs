@@ -2,6 +2,7 @@
 
 use crate::class::Class;
 use crate::id::{KeyId, RecordId, VaultId};
+use crate::secret::SecretBytes;
 
 /// Suite 1: Argon2id, HKDF-SHA-256, XAES-256-GCM.
 pub(super) const SUITE: u8 = 1;
@@ -62,26 +63,26 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The canonical bytes of this place.
-    pub(super) fn associated_data(&self) -> Vec<u8> {
-        let mut data = Vec::with_capacity(128);
-        prefixed(&mut data, LABEL);
-        data.push(SUITE);
-        data.extend_from_slice(&self.vault.to_bytes());
-        data.push(self.class.code());
-        data.push(self.table.code());
-        prefixed(&mut data, self.kind.as_bytes());
-        data.extend_from_slice(&self.row.to_bytes());
-        data.extend_from_slice(&self.number.to_le_bytes());
-        data.extend_from_slice(&self.key.to_bytes());
-        data
+    /// The canonical bytes of this place. They hold the kind in clear, so they are wiped.
+    pub(super) fn associated_data(&self) -> SecretBytes {
+        SecretBytes::concatenation(&[
+            &length(LABEL),
+            LABEL,
+            &[SUITE],
+            &self.vault.to_bytes(),
+            &[self.class.code(), self.table.code()],
+            &length(self.kind.as_bytes()),
+            self.kind.as_bytes(),
+            &self.row.to_bytes(),
+            &self.number.to_le_bytes(),
+            &self.key.to_bytes(),
+        ])
     }
 }
 
-fn prefixed(data: &mut Vec<u8>, bytes: &[u8]) {
+fn length(bytes: &[u8]) -> [u8; 4] {
     let length = u32::try_from(bytes.len()).expect("labels and kinds are short");
-    data.extend_from_slice(&length.to_le_bytes());
-    data.extend_from_slice(bytes);
+    length.to_le_bytes()
 }
 
 #[cfg(test)]
@@ -113,6 +114,8 @@ mod tests {
             key: KeyId::from_bytes(fields.6),
         }
         .associated_data()
+        .expose()
+        .to_vec()
     }
 
     /// Values from a small set, so that the two sides often agree in most fields.

@@ -77,7 +77,7 @@ pub(crate) fn seal(
     let plain = bytes
         .get_mut(1 + NONCE..)
         .expect("the prefix was written above");
-    let tag = aead::encrypt(key, &nonce, &place.associated_data(), plain);
+    let tag = aead::encrypt(key, &nonce, place.associated_data().expose(), plain);
     bytes.extend_from_slice(&tag);
     Ok(Sealed(bytes))
 }
@@ -111,23 +111,24 @@ fn decrypt(
     let (suite, rest) = bytes.split_first_mut()?;
     let (nonce, rest) = rest.split_first_chunk_mut::<NONCE>()?;
     let (plain, tag) = rest.split_last_chunk_mut::<TAG>()?;
-    let right = *suite == SUITE && aead::decrypt(key, nonce, &place.associated_data(), plain, tag);
+    let right =
+        *suite == SUITE && aead::decrypt(key, nonce, place.associated_data().expose(), plain, tag);
     right.then_some((1 + NONCE, end))
 }
 
 /// Where an envelope lives: a row, or the slot whose text is the associated data.
 pub(crate) trait Place {
-    fn associated_data(&self) -> std::borrow::Cow<'_, [u8]>;
+    fn associated_data(&self) -> SecretBytes;
 }
 
 impl Place for Context<'_> {
-    fn associated_data(&self) -> std::borrow::Cow<'_, [u8]> {
-        Context::associated_data(self).into()
+    fn associated_data(&self) -> SecretBytes {
+        Context::associated_data(self)
     }
 }
 
 impl Place for str {
-    fn associated_data(&self) -> std::borrow::Cow<'_, [u8]> {
-        self.as_bytes().into()
+    fn associated_data(&self) -> SecretBytes {
+        SecretBytes::copy_of(self.as_bytes())
     }
 }

@@ -191,7 +191,7 @@ impl Session {
     /// # }
     /// ```
     pub fn query(&self, query: &Query) -> Matches {
-        Matches::begin(&self.inner, self.reach, query.clone())
+        Matches::begin(&self.inner, self.reach, query)
     }
 
     /// Goes on where a page ended.
@@ -200,7 +200,7 @@ impl Session {
     ///
     /// [`ErrorKind::InvalidCursor`] where the cursor is of another query or vault.
     pub fn query_after(&self, query: &Query, cursor: &Cursor) -> Result<Matches> {
-        Matches::resume(&self.inner, self.reach, query.clone(), cursor)
+        Matches::resume(&self.inner, self.reach, query, cursor)
     }
 
     /// Counts the matches without opening one.

@@ -20,16 +20,20 @@ use crate::time::Timestamp;
 ///
 /// A page of rows is one snapshot; the iterator as a whole is not. A record that stays as it is
 /// while it is read through is met exactly once. It does not keep the session open: where the last
-/// handle of the session is dropped, it fails with [`ErrorKind::Locked`].
+/// handle of the session is dropped, it fails with [`ErrorKind::Locked`]. A name that no
+/// record had when the query was made finds nothing later.
 #[must_use = "nothing is read before the iterator is asked"]
 pub struct Matches {
     inner: Weak<Inner>,
     reach: Reach,
-    query: Query,
+    direction: Direction,
+    /// The query in the spelling that cursors are bound to. None of its own words is kept.
+    fingerprint: String,
     /// Where the last record that was handed out, or had expired by then, stands.
     last: Option<Mark>,
     streams: Vec<Stream>,
-    started: bool,
+    /// Why it could not begin; whoever asks for the first record is told.
+    failure: Option<Error>,
     ended: bool,
 }
 
@@ -48,40 +52,60 @@ const FIRST_PAGE: usize = 32;
 const MOST_ROWS: usize = 256;
 
 impl Matches {
-    pub(super) fn begin(inner: &Arc<Inner>, reach: Reach, query: Query) -> Self {
-        let streams = Vec::new();
-        Self {
-            inner: Arc::downgrade(inner),
-            reach,
-            query,
-            last: None,
-            streams,
-            started: false,
-            ended: false,
-        }
+    pub(super) fn begin(inner: &Arc<Inner>, reach: Reach, query: &Query) -> Self {
+        let mut matches = Self::over(inner, reach, query);
+        matches.failure = matches.start(inner, query, None).err();
+        matches
     }
 
     pub(super) fn resume(
         inner: &Arc<Inner>,
         reach: Reach,
-        query: Query,
+        query: &Query,
         cursor: &Cursor,
     ) -> Result<Self> {
-        let mark = inner.with(|open| {
+        let mut matches = Self::over(inner, reach, query);
+        matches.start(inner, query, Some(cursor))?;
+        Ok(matches)
+    }
+
+    fn over(inner: &Arc<Inner>, reach: Reach, query: &Query) -> Self {
+        Self {
+            inner: Arc::downgrade(inner),
+            reach,
+            direction: query.order().1,
+            fingerprint: String::new(),
+            last: None,
+            streams: Vec::new(),
+            failure: None,
+            ended: false,
+        }
+    }
+
+    /// Looks up what the query names, so that none of its words is kept.
+    fn start(&mut self, inner: &Inner, query: &Query, cursor: Option<&Cursor>) -> Result<()> {
+        inner.with(|open| {
             let (keys, place) = cursor_place(open)?;
-            let fingerprint = query.fingerprint(keys);
-            let place = Context {
-                kind: &fingerprint,
-                ..place
-            };
-            let sealed = cursor.to_sealed().ok_or(ErrorKind::InvalidCursor)?;
-            let opened = sealing::open(keys.cursor(), &place, sealed)
-                .map_err(|_| ErrorKind::InvalidCursor)?;
-            Mark::decode(opened.expose()).ok_or_else(|| ErrorKind::InvalidCursor.into())
-        })?;
-        Ok(Self {
-            last: Some(mark),
-            ..Self::begin(inner, reach, query)
+            self.fingerprint = query.fingerprint(keys);
+            if let Some(cursor) = cursor {
+                let kind = &self.fingerprint;
+                let sealed = cursor.to_sealed().ok_or(ErrorKind::InvalidCursor)?;
+                let opened = sealing::open(keys.cursor(), &Context { kind, ..place }, sealed)
+                    .map_err(|_| ErrorKind::InvalidCursor)?;
+                let mark = Mark::decode(opened.expose()).ok_or(ErrorKind::InvalidCursor)?;
+                self.last = Some(mark);
+            }
+            for class in wanted(open, self.reach, query) {
+                self.streams.push(Stream {
+                    class: class.class(),
+                    scan: scan(class, query)?,
+                    rows: VecDeque::new(),
+                    erasures: 0,
+                    exhausted: false,
+                    page: FIRST_PAGE,
+                });
+            }
+            Ok(())
         })
     }
 
@@ -96,11 +120,8 @@ impl Matches {
         };
         self.session()?.with(|open| {
             let (keys, place) = cursor_place(open)?;
-            let fingerprint = self.query.fingerprint(keys);
-            let place = Context {
-                kind: &fingerprint,
-                ..place
-            };
+            let kind = &self.fingerprint;
+            let place = Context { kind, ..place };
             let sealed = sealing::seal(keys.cursor(), &place, &[&last.encode()])?;
             Ok(Some(Cursor::from_sealed(&sealed)))
         })
@@ -113,9 +134,6 @@ impl Matches {
 
     fn advance(&mut self) -> Result<Option<Record>> {
         self.session()?.with(|open| {
-            if !self.started {
-                self.start(open)?;
-            }
             loop {
                 let Some((at, mark)) = self.first(open)? else {
                     return Ok(None);
@@ -140,7 +158,7 @@ impl Matches {
 
     /// Which stream has the next row, and where that stands.
     fn first(&mut self, open: &OpenClasses) -> Result<Option<(usize, Mark)>> {
-        let (_, direction) = self.query.order();
+        let direction = self.direction;
         let mut best: Option<(usize, Mark)> = None;
         for (at, stream) in self.streams.iter_mut().enumerate() {
             // From where the matches of all classes stand: what was put before that meanwhile is
@@ -161,21 +179,6 @@ impl Matches {
         }
         Ok(best)
     }
-
-    fn start(&mut self, open: &OpenClasses) -> Result<()> {
-        for class in wanted(open, self.reach, &self.query) {
-            self.streams.push(Stream {
-                class: class.class(),
-                scan: scan(class, &self.query)?,
-                rows: VecDeque::new(),
-                erasures: 0,
-                exhausted: false,
-                page: FIRST_PAGE,
-            });
-        }
-        self.started = true;
-        Ok(())
-    }
 }
 
 impl Iterator for Matches {
@@ -185,7 +188,10 @@ impl Iterator for Matches {
         if self.ended {
             return None;
         }
-        let next = self.advance().transpose();
+        let next = match self.failure.take() {
+            Some(failure) => Some(Err(failure)),
+            None => self.advance().transpose(),
+        };
         // After an error or the end there is nothing more: a caller that ignores errors stops too.
         self.ended = !matches!(next, Some(Ok(_)));
         if self.ended {

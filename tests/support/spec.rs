@@ -29,6 +29,7 @@ use unicode_normalization::UnicodeNormalization;
 #[path = "spec_rows.rs"]
 mod rows;
 
+#[allow(unused_imports, reason = "each test binary uses its own part")]
 pub use rows::{Row, read_class};
 
 pub const EMERGENCY: u8 = 1;
@@ -327,6 +328,11 @@ impl Slot {
 }
 
 impl Wrap {
+    /// What the wrap's keys are bound to beside the slot; no other wrap has the same.
+    pub fn bound(&self) -> &str {
+        &self.bound
+    }
+
     fn parse(line: &str) -> Self {
         let fields: Vec<&str> = line.split(' ').collect();
         assert_eq!(fields.len(), 6, "a purpose and five fields");
@@ -471,6 +477,22 @@ pub fn hmac(key: &[u8], data: &[u8]) -> Key {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
     mac.update(data);
     mac.finalize().into_bytes().into()
+}
+
+/// The state of SHA-256 after one block, as a machine keeps it: eight words in its own order.
+pub fn sha256_state(block: &[u8; 64]) -> Key {
+    let mut state = [
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
+        0x5be0_cd19,
+    ];
+    sha2::block_api::compress256(&mut state, &[*block]);
+    array(&state.map(u32::to_ne_bytes).concat())
 }
 
 fn hkdf(salt: &[u8], ikm: &[u8], info: &[u8], length: usize) -> Vec<u8> {

@@ -1,0 +1,213 @@
+//! After locking, no key, no passphrase and no plaintext is left in the process's memory (R-80 to
+//! another process uses a vault in many ways and stops on the way, and this one searches
+//! all of its memory for every secret that a second reader of the format finds.
+//!
+//! The secrets are searched for in pieces of 16 bytes, so half a key counts. What a stopped thread
+//! has in its registers is not searched.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test may fail where it stands"
+)]
+
+use std::process::Command;
+
+mod canary;
+mod child;
+#[path = "../support/data.rs"]
+mod data;
+mod dump;
+mod link;
+mod needles;
+mod parent;
+mod shapes;
+#[path = "../support/spec.rs"]
+mod spec;
+
+/// One test for each way of using a vault, and the table by which the other process finds it.
+macro_rules! shapes {
+    ($($name:ident => $shape:path,)+) => {
+        $(
+            #[test]
+            fn $name() {
+                parent::watch(stringify!($name));
+            }
+        )+
+
+        fn shape(name: &str) -> fn(&child::Child) {
+            match name {
+                $(stringify!($name) => $shape,)+
+                "control" => shapes::control,
+                "leak" => shapes::leak,
+                "protection" => shapes::protection,
+                "sqlite first" => shapes::sqlite_first,
+                _ => panic!("there is no such shape"),
+            }
+        }
+    };
+}
+
+shapes! {
+    unlocking_by_passphrase_and_share_leaves_nothing => shapes::primary,
+    unlocking_by_biometric_leaves_nothing => shapes::biometric,
+    unlocking_by_passphrase_alone_leaves_nothing => shapes::passphrase,
+    unlocking_for_an_emergency_leaves_nothing => shapes::emergency,
+    recovering_by_code_and_passphrase_leaves_nothing => shapes::recovery_by_passphrase,
+    recovering_by_code_and_share_leaves_nothing => shapes::recovery_by_share,
+    recovering_by_code_alone_leaves_nothing => shapes::recovery_by_code,
+    wrong_factors_before_the_right_ones_leave_nothing => shapes::wrong_factors,
+    unlocking_again_and_again_leaves_nothing => shapes::many_unlocks,
+    making_a_vault_leaves_nothing => shapes::setup,
+    making_a_vault_with_many_lanes_leaves_nothing => shapes::setup_with_lanes,
+    small_and_large_bodies_leave_nothing => shapes::sizes,
+    a_batch_over_all_classes_leaves_nothing => shapes::batch,
+    a_batch_that_is_rolled_back_leaves_nothing => shapes::rollback,
+    writes_that_are_refused_leave_nothing => shapes::refused_writes,
+    revisions_and_their_history_leave_nothing => shapes::history,
+    a_record_that_moves_between_classes_leaves_nothing => shapes::move_between_classes,
+    getting_many_and_reading_matches_to_the_end_leaves_nothing => shapes::full_reads,
+    an_iterator_left_half_way_and_kept_leaves_nothing => shapes::abandoned_iterator,
+    an_iterator_of_a_lease_that_ended_holds_nothing => shapes::abandoned_lease_iterator,
+    paging_with_cursors_leaves_nothing => shapes::cursors,
+    erasing_a_record_leaves_nothing => shapes::erase,
+    erasing_a_person_takes_the_key_out_of_memory_at_once => shapes::erase_subject,
+    removing_what_has_expired_leaves_nothing => shapes::expiry,
+    ending_a_lease_takes_the_priority_keys_out_of_memory_at_once => shapes::lease,
+    a_lease_left_open_while_the_session_locks_leaves_nothing => shapes::lock_under_lease,
+    importing_fhir_leaves_nothing => shapes::fhir,
+    many_threads_that_read_and_stay_leave_nothing => shapes::threads,
+    threads_that_end_and_one_that_panics_leave_nothing => shapes::ended_threads,
+    locking_while_others_read_leaves_nothing => shapes::lock_under_load,
+    changing_the_passphrase_leaves_nothing => shapes::new_passphrase,
+    adding_and_removing_slots_leaves_nothing => shapes::slots,
+    renewing_the_recovery_code_leaves_nothing => shapes::new_code,
+    rows_that_were_tampered_with_leave_nothing => shapes::tampered,
+    dropping_without_locking_leaves_nothing => shapes::dropped,
+    clones_of_a_session_that_outlive_it_hold_nothing => shapes::clones,
+}
+
+/// What the other tests start as a process of its own.
+#[test]
+#[ignore = "the other tests start it"]
+fn another_process() {
+    child::run();
+}
+
+#[test]
+fn every_secret_is_found_while_it_should_be_there() {
+    let Some(outcome) = parent::watch("control") else {
+        return;
+    };
+    let mut expected = vec![
+        "everyday words as typed".to_owned(),
+        "everyday words in NFC".to_owned(),
+    ];
+    for class in 1..=3 {
+        for key in [
+            "class key",
+            "header MAC key",
+            "subject-wrap key",
+            "terms key",
+            "settings key",
+            "intents key",
+            "cursor key",
+            "blind key",
+            "subject key",
+        ] {
+            expected.push(format!("{key} of class {class}"));
+        }
+        for field in canary::Field::ALL {
+            expected.push(format!("{field:?} of class {class}"));
+        }
+    }
+    for name in expected {
+        assert!(outcome.found.contains(&name), "{name} was not found");
+    }
+}
+
+#[test]
+fn a_secret_that_is_kept_is_caught() {
+    let command = Command::new(std::env::current_exe().unwrap());
+    let Some(outcome) = parent::run("leak", command) else {
+        return;
+    };
+    let planted = [
+        "everyday words as typed",
+        "everyday words as code points",
+        "Body of class 1",
+        "Subject of class 3",
+        "primary standard: share",
+    ];
+    let is = |line: &str, name: &str| line.starts_with(&format!("locked: {name} "));
+    for name in planted {
+        let caught = outcome.violations.iter().any(|line| is(line, name));
+        assert!(caught, "{name} was not caught");
+    }
+    for line in &outcome.violations {
+        assert!(planted.iter().any(|name| is(line, name)), "{line}");
+    }
+}
+
+#[test]
+fn the_key_page_is_locked_and_left_out_of_dumps() {
+    let Some(outcome) = parent::watch("protection") else {
+        return;
+    };
+    assert_eq!(
+        outcome.facts,
+        ["locked true", "undumpable true", "wiped true"]
+    );
+    for flag in ["lo", "dd"] {
+        assert!(
+            outcome.key_page.iter().any(|has| has == flag),
+            "{:?}",
+            outcome.key_page
+        );
+    }
+}
+
+#[test]
+fn where_sqlite_was_in_use_before_it_is_said_and_everything_works() {
+    let Some(outcome) = parent::watch("sqlite first") else {
+        return;
+    };
+    assert_eq!(
+        outcome.facts,
+        ["locked true", "undumpable true", "wiped false"]
+    );
+}
+
+#[test]
+fn without_locked_memory_it_is_said_and_everything_works() {
+    // The right to lock any amount outlives the limit, so it goes as well.
+    let limited = |program: &std::path::Path| {
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--inh-caps=-ipc_lock",
+            "--bounding-set=-ipc_lock",
+            "--no-new-privs",
+        ]);
+        command.args(["prlimit", "--memlock=0:0"]).arg(program);
+        command
+    };
+    let possible = limited("true".as_ref()).status();
+    if !possible.is_ok_and(|status| status.success()) {
+        data::tell("SKIPPED: a process without locked memory: setpriv or prlimit does not do it");
+        return;
+    }
+    let Some(outcome) = parent::run("protection", limited(&std::env::current_exe().unwrap()))
+    else {
+        return;
+    };
+    assert!(
+        outcome.violations.is_empty(),
+        "{}",
+        outcome.violations.join("\n")
+    );
+    assert_eq!(
+        outcome.facts,
+        ["locked false", "undumpable true", "wiped true"]
+    );
+    assert!(!outcome.key_page.iter().any(|flag| flag == "lo"));
+}
