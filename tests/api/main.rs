@@ -10,4 +10,5 @@
 mod support;
 
 mod erasure;
+mod review;
 mod story;
