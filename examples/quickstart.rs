@@ -152,7 +152,7 @@ fn import(session: &Session, json: &[u8]) -> Result<()> {
             "AllergyIntolerance" => Class::Emergency,
             _ => Class::Standard,
         };
-        batch.put(resource.to_record().class(class));
+        batch.put(resource.to_record_from("quickstart").class(class));
     }
     let stored = session
         .commit(&batch)

@@ -42,9 +42,7 @@ fn every_official_example_comes_back_byte_for_byte() {
     let mut stored = Vec::new();
     for part in resources.chunks(200) {
         // The examples use the same ids for different resources.
-        let records = part
-            .iter()
-            .map(|resource| resource.to_record().without_client());
+        let records = part.iter().map(|resource| resource.to_record());
         stored.extend(session.commit(&records.collect()).unwrap());
     }
     assert!(
@@ -142,8 +140,8 @@ fn import(session: &Session, file: &Path) -> Vec<Stored> {
     let json = fs::read(file).unwrap();
     let resources = Reader::new().bundle(&json).unwrap();
     let records = resources.iter().map(|resource| match resource.kind() {
-        "AllergyIntolerance" => resource.to_record().class(Class::Emergency),
-        _ => resource.to_record(),
+        "AllergyIntolerance" => resource.to_record_from("synthea").class(Class::Emergency),
+        _ => resource.to_record_from("synthea"),
     });
     session.commit(&Batch::from_iter(records)).unwrap()
 }

@@ -62,7 +62,7 @@ impl Store for Sealed {
         let resources = Reader::new().bundle(bundle).unwrap();
         let batch: Batch = resources
             .iter()
-            .map(|resource| resource.to_record())
+            .map(|resource| resource.to_record_from("a server"))
             .collect();
         self.session().commit(&batch).unwrap().len()
     }

@@ -74,11 +74,7 @@ impl<'a> Resource<'a> {
     }
 
     /// The resource as a record to put: its bytes as they stand, its kind, subject and effective
-    /// time. The client identity is `Type/id` with the resource's version, so that importing the
-    /// same document twice stores it once; a resource without an id has none.
-    ///
-    /// A resource without a version counts as version 0: put again with the same content it
-    /// changes nothing, with other content it is a [`Conflict`](crate::ErrorKind::Conflict).
+    /// time. Put again, it is stored again; see [`to_record_from`](Self::to_record_from).
     pub fn to_record(&self) -> Record {
         let mut record =
             Record::new(&self.kind, self.json.as_bytes()).content_type("application/fhir+json");
@@ -88,11 +84,21 @@ impl<'a> Resource<'a> {
         if let Some((start, end)) = self.effective {
             record = record.effective_during(start, end);
         }
-        if let Some(id) = self.id() {
-            let client = Text::joined(&[&self.kind, "/", id]);
-            record = record.client(&client, self.version.unwrap_or(0));
-        }
         record
+    }
+
+    /// The resource as a record of this source, such as the address of a server, where resource ids
+    /// are unique. The client identity is the source and `Type/id`, with the resource's version, so
+    /// that importing the same document twice stores it once, and what another source calls by the
+    /// same id is another record. A resource without an id has no client identity.
+    ///
+    /// A resource without a version counts as version 0: put again with the same content it
+    /// changes nothing, with other content it is a [`Conflict`](crate::ErrorKind::Conflict).
+    pub fn to_record_from(&self, source: &str) -> Record {
+        let record = self.to_record();
+        let Some(id) = self.id() else { return record };
+        let client = Text::joined(&[source, " ", &self.kind, "/", id]);
+        record.client(&client, self.version.unwrap_or(0))
     }
 
     /// When what the resource tells was so: the start, and the end that no longer belongs to it.

@@ -136,14 +136,6 @@ impl Record {
         self
     }
 
-    /// Takes the client's identity away: put again, the record is stored again. For what comes from
-    /// several sources whose identities may collide.
-    #[must_use]
-    pub fn without_client(mut self) -> Self {
-        self.client = None;
-        self
-    }
-
     /// Says when the record expires: from then on it is not found, and
     /// [`Session::erase_expired`](crate::Session::erase_expired) removes it.
     #[must_use]

@@ -6,6 +6,7 @@ use crate::error::{ErrorKind, Result};
 use crate::id::{SlotId, VaultId};
 use crate::keys::{
     ClassKeys, CodeKey, Factors, Header, KdfParameters, Passphrase, RetiredShare, Slot, SlotKind,
+    WrapPurpose,
 };
 
 /// A slot to be made.
@@ -149,31 +150,51 @@ impl Draft {
         Ok(())
     }
 
-    /// Re-wraps the recovery slot that takes code and passphrase, where the passphrase changed.
-    pub(super) fn follow_passphrase(
+    /// Joins the recovery slots with the factors of a new everyday slot, so that the written code
+    /// brings back whoever has lost one of the factors in use: always the passphrase, and the share
+    /// where the host does not release the one that the slot was made with. Gives the slots that
+    /// got a fresh share.
+    pub(super) fn follow(
         &mut self,
         vault: VaultId,
-        passphrase: &Passphrase,
+        factors: Factors<'_>,
         cost: KdfParameters,
         keys: [&ClassKeys; 3],
-    ) -> Result<()> {
+    ) -> Result<Vec<Slot>> {
+        let mut kept = self.slots.iter().filter(|slot| slot.escrow.is_some());
+        let Some(kept) = kept.next() else {
+            return Ok(Vec::new());
+        };
+        let code = kept.escrowed(vault, priority_of(keys))?;
+        let mut shared: Vec<Slot> = Vec::new();
         for slot in &mut self.slots {
-            if slot.kind == SlotKind::RecoveryPassphrase {
-                let code = slot.escrowed(vault, priority_of(keys))?;
-                let factors = Factors {
-                    passphrase: Some(passphrase),
-                    share: None,
-                    code: Some(&code),
-                };
-                let new = NewSlot {
-                    kind: slot.kind,
-                    factors,
-                    cost,
-                };
-                *slot = new.make(vault, keys, false)?;
+            let kind = slot.kind;
+            let factors = Factors {
+                passphrase: factors.passphrase.filter(|_| kind.takes_passphrase()),
+                share: factors.share.filter(|_| kind.takes_share()),
+                code: Some(&code),
+            };
+            let new = NewSlot {
+                kind,
+                factors,
+                cost,
+            };
+            match kind {
+                SlotKind::RecoveryPassphrase if factors.passphrase.is_some() => {
+                    *slot = new.make(vault, keys, false)?;
+                }
+                SlotKind::RecoveryShare
+                    if factors.share.is_some()
+                        && slot.open(vault, WrapPurpose::Standard, factors).is_err() =>
+                {
+                    self.retired.extend(slot.shares());
+                    *slot = new.make(vault, keys, false)?;
+                    shared.push(slot.clone());
+                }
+                _ => {}
             }
         }
-        Ok(())
+        Ok(shared)
     }
 }
 

@@ -104,6 +104,10 @@ fn renew(
     // says that the vault had no share so far, and it does not outlive that.
     let has = |kind| header.slots_of(kind).next().is_some();
     let alone = has(SlotKind::RecoveryCode) && has(SlotKind::RecoveryShare);
+    if everyday.is_none() && has(SlotKind::RecoveryShare) && factors.share.is_none() {
+        // The new code would open the vault by itself, which nobody asked for.
+        return Err(ErrorKind::NoMatchingSlot.into());
+    }
     let mut new = Vec::new();
     let made = (|| {
         if let Some(kind) = everyday {

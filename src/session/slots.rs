@@ -78,8 +78,8 @@ impl<'a> Slots<'a> {
         })
     }
 
-    /// Adds a slot for these factors: a second phone's passphrase and share, or a biometric slot
-    /// that opens Standard and Emergency only.
+    /// Adds a slot for these factors: a second passphrase and share, which the recovery slots then
+    /// follow, or a biometric slot that opens Standard and Emergency only.
     ///
     /// # Errors
     ///
@@ -104,11 +104,9 @@ impl<'a> Slots<'a> {
 
     /// Puts a new slot in the place of another: a new passphrase, a share re-enrolled after the
     /// biometrics changed, a new phone. The new slot gets fresh salts and a fresh share, is opened
-    /// once, and only then takes the other's place; the old platform keys are destroyed. Where the
-    /// passphrase changes, the recovery slot that takes code and passphrase follows it. The one that
-    /// takes code and share does not follow the share: on a new phone, whose key store does not have
-    /// the old one's keys, call [`renew_recovery`](Self::renew_recovery) as well, or a forgotten
-    /// passphrase loses every record.
+    /// once, and only then takes the other's place; the old platform keys are destroyed. The recovery
+    /// slots follow the new factors, so that the same written code brings back whoever forgets the
+    /// new passphrase or loses the new phone.
     ///
     /// # Errors
     ///
@@ -123,10 +121,9 @@ impl<'a> Slots<'a> {
     /// Removes a slot and destroys its platform keys, as far as `share` can: the key store that
     /// the slot was enrolled with.
     ///
-    /// The recovery slots stay joined with the passphrase and the share that they were made with,
-    /// also where those belonged to the slot that goes: call
-    /// [`renew_recovery`](Self::renew_recovery) with the factors that stay. To change a passphrase
-    /// use [`replace`](Self::replace), which sees to it.
+    /// The recovery slots are joined with the factors that were added or put in another's place
+    /// last. The everyday slot with these can only be replaced, not removed, while there is a way
+    /// to recover.
     ///
     /// # Errors
     ///
@@ -134,6 +131,11 @@ impl<'a> Slots<'a> {
     /// platform keys already wait for a host that destroys them.
     pub fn remove(&self, slot: SlotId, share: Option<&dyn KeyShare>) -> Result<()> {
         self.with_header(|opening, header, keys| {
+            let recovers = header.slots.iter().any(|slot| slot.kind.is_recovery());
+            let mut everyday = header.slots.iter().filter(|slot| slot.kind.is_everyday());
+            if recovers && everyday.next_back().is_some_and(|last| last.id == slot) {
+                return Err(ErrorKind::LastSlot.into());
+            }
             let mut draft = Draft::of(header);
             draft.take_out(slot)?;
             draft.check(None)?;
@@ -196,7 +198,6 @@ impl<'a> Slots<'a> {
         check_passphrase(kind, credentials.words())?;
         self.with_header(|opening, header, keys| {
             let mut draft = Draft::of(header);
-            let replaced = header.slots.iter().find(|slot| Some(slot.id) == old);
             if let Some(old) = old {
                 draft.take_out(old)?;
             }
@@ -210,14 +211,17 @@ impl<'a> Slots<'a> {
             };
             let made = new.make(header.vault, keys, priority_by_biometric)?;
             draft.slots.push(made.clone());
-            let everyday = replaced.is_some_and(|slot| slot.kind.is_everyday());
-            let followed = match credentials.words().filter(|_| everyday) {
-                None => Ok(()),
-                Some(words) => draft.follow_passphrase(header.vault, words, cost, keys),
+            let followed = if kind.is_everyday() {
+                draft.follow(header.vault, factors, cost, keys)
+            } else {
+                Ok(Vec::new())
             };
-            let written = followed.and_then(|()| draft.write(opening, header, keys, factors));
+            let shared = followed.as_deref().unwrap_or_default().to_vec();
+            let written = followed.and_then(|_| draft.write(opening, header, keys, factors));
             if let Err(error) = written {
-                made.destroy_shares(factors);
+                for slot in shared.iter().chain([&made]) {
+                    slot.destroy_shares(factors);
+                }
                 return Err(error);
             }
             Ok(made.id)

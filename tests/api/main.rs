@@ -14,6 +14,7 @@ mod concurrency;
 mod credentials;
 mod erasure;
 mod model;
+mod others;
 mod query;
 mod records;
 mod recovery;

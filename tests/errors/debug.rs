@@ -94,5 +94,5 @@ fn no_public_type_prints_what_it_holds() {
     let json = br#"{"resourceType":"Patient","id":"canary-1","name":[{"family":"canary"}]}"#;
     let reader = fhir::Reader::new();
     let resource = reader.resource(json).unwrap();
-    prints_no_canary(&(&reader, &resource, resource.to_record()));
+    prints_no_canary(&(&reader, &resource, resource.to_record_from("a server")));
 }

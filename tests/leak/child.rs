@@ -190,7 +190,7 @@ impl Life {
         let resource = Reader::new().resource(json.as_bytes()).unwrap();
         let mut batch = Batch::new();
         batch
-            .put(resource.to_record())
+            .put(resource.to_record_from("a server"))
             .put(self.record("body in a batch"));
         batch.put(self.record("body in a batch").class(Class::Emergency));
         let stored = session.commit(&batch).unwrap();
