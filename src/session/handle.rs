@@ -135,7 +135,8 @@ impl Session {
     /// # Errors
     ///
     /// Those of the session. Where emptying the log fails the record is gone from the store all
-    /// the same, and its traces go at the next opening.
+    /// the same; its traces go at the next opening, and what the unused parts of pages still hold
+    /// at the next erasure.
     ///
     /// # Security
     ///
