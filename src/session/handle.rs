@@ -28,7 +28,9 @@ use crate::time::Timestamp;
 /// Beside what each method says, every method that reads or writes can fail with
 /// [`ErrorKind::Locked`], [`ErrorKind::TamperDetected`] where what is stored is not what was
 /// sealed in that place, [`ErrorKind::DatabaseDamaged`], [`ErrorKind::Io`],
-/// [`ErrorKind::StorageFull`], [`ErrorKind::ReadOnly`] and [`ErrorKind::OutOfMemory`].
+/// [`ErrorKind::StorageFull`], [`ErrorKind::ReadOnly`], [`ErrorKind::OutOfMemory`] and, where it
+/// seals, [`ErrorKind::RandomUnavailable`].
+#[must_use = "a session that is dropped locks the vault"]
 #[derive(Clone)]
 pub struct Session {
     inner: Arc<Inner>,
@@ -151,7 +153,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::LeaseRequired`] without a lease, and those of the session.
+    /// [`ErrorKind::LeaseRequired`] without a lease, and those of the session. A subject that nothing
+    /// is stored about is no error.
     ///
     /// # Security
     ///
@@ -190,7 +193,7 @@ impl Session {
     /// # }
     /// ```
     pub fn query(&self, query: &Query) -> Matches {
-        Matches::begin(Arc::clone(&self.inner), self.reach, query.clone())
+        Matches::begin(&self.inner, self.reach, query.clone())
     }
 
     /// Goes on where a page ended.
@@ -199,7 +202,7 @@ impl Session {
     ///
     /// [`ErrorKind::InvalidCursor`] where the cursor is of another query or vault.
     pub fn query_after(&self, query: &Query, cursor: &Cursor) -> Result<Matches> {
-        Matches::resume(Arc::clone(&self.inner), self.reach, query.clone(), cursor)
+        Matches::resume(&self.inner, self.reach, query.clone(), cursor)
     }
 
     /// Counts the matches without opening one.
@@ -232,7 +235,7 @@ impl Session {
     }
 
     /// Opens Priority with keys that a slot gave.
-    pub(super) fn lease(&self, unlocked: Unlocked, factors: Factors<'_>) -> Result<Lease> {
+    pub(crate) fn lease(&self, unlocked: Unlocked, factors: Factors<'_>) -> Result<Lease> {
         let mut keys = unlocked.keys.into_iter();
         let priority = keys.find(|keys| keys.class() == Class::Priority);
         let number = self
@@ -257,6 +260,11 @@ impl Session {
     /// The slot that opened this session, or this lease.
     pub fn slot(&self) -> SlotId {
         self.slot
+    }
+
+    /// The same session under the slot that took the place of the one it was opened by.
+    pub(crate) fn opened_by(self, slot: SlotId) -> Self {
+        Self { slot, ..self }
     }
 
     /// Ends the session for every clone: keys wiped, files closed. Waits for calls under way;

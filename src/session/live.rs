@@ -144,8 +144,15 @@ impl OpenClasses {
     }
 
     /// Runs `look` while no change is half-way between two classes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `look`, and [`ErrorKind::Io`] where the change that it waited for was cut in two.
     pub(super) fn steadily<T>(&self, look: impl FnOnce() -> Result<T>) -> Result<T> {
         let _shared = self.between_classes.read();
+        if self.cut.load(Ordering::Acquire) {
+            return Err(ErrorKind::Io.into());
+        }
         look()
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::live::{Inner, OpenClasses, Reach};
 use super::located::Waiting;
@@ -19,9 +19,11 @@ use crate::time::Timestamp;
 /// step checks that the session is still open.
 ///
 /// A page of rows is one snapshot; the iterator as a whole is not. A record that stays as it is
-/// while it is read through is met exactly once.
+/// while it is read through is met exactly once. It does not keep the session open: where the last
+/// handle of the session is dropped, it fails with [`ErrorKind::Locked`].
+#[must_use = "nothing is read before the iterator is asked"]
 pub struct Matches {
-    inner: Arc<Inner>,
+    inner: Weak<Inner>,
     reach: Reach,
     query: Query,
     /// Where the last record that was handed out, or had expired by then, stands.
@@ -46,10 +48,10 @@ const FIRST_PAGE: usize = 32;
 const MOST_ROWS: usize = 256;
 
 impl Matches {
-    pub(super) fn begin(inner: Arc<Inner>, reach: Reach, query: Query) -> Self {
+    pub(super) fn begin(inner: &Arc<Inner>, reach: Reach, query: Query) -> Self {
         let streams = Vec::new();
         Self {
-            inner,
+            inner: Arc::downgrade(inner),
             reach,
             query,
             last: None,
@@ -60,7 +62,7 @@ impl Matches {
     }
 
     pub(super) fn resume(
-        inner: Arc<Inner>,
+        inner: &Arc<Inner>,
         reach: Reach,
         query: Query,
         cursor: &Cursor,
@@ -92,7 +94,7 @@ impl Matches {
         let Some(last) = self.last else {
             return Ok(None);
         };
-        self.inner.with(|open| {
+        self.session()?.with(|open| {
             let (keys, place) = cursor_place(open)?;
             let fingerprint = self.query.fingerprint(keys);
             let place = Context {
@@ -104,9 +106,13 @@ impl Matches {
         })
     }
 
+    /// The session, where a handle of it is left.
+    fn session(&self) -> Result<Arc<Inner>> {
+        self.inner.upgrade().ok_or_else(|| ErrorKind::Locked.into())
+    }
+
     fn advance(&mut self) -> Result<Option<Record>> {
-        let inner = Arc::clone(&self.inner);
-        inner.with(|open| {
+        self.session()?.with(|open| {
             if !self.started {
                 self.start(open)?;
             }

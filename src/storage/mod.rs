@@ -14,6 +14,8 @@ mod main_file;
 mod names;
 mod rows;
 mod scan;
+#[cfg(test)]
+mod scan_cost;
 mod schema;
 mod slack;
 mod store;

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::string_slice,
     reason = "a test may fail where it stands"
 )]
 
@@ -10,9 +11,14 @@
 mod support;
 
 mod concurrency;
+mod credentials;
 mod erasure;
 mod model;
 mod query;
 mod records;
+mod recovery;
+mod shares;
+mod slots;
 mod story;
 mod swap;
+mod unruly;

@@ -145,7 +145,8 @@ fn workflow(dir: &Path, say: &dyn Fn(&str)) {
     session.commit(&large).unwrap();
     say("committed");
     let found = session.query(&Query::new().subject("Patient/1"));
-    assert_eq!(found.map(|found| found.unwrap()).count(), 3);
+    let found: Vec<Record> = found.map(|found| found.unwrap()).collect();
+    assert_eq!(found.len(), 3);
     assert_eq!(session.count(&Query::new()).unwrap(), 43);
     say("queried");
     let read = session.get(ids[0]).unwrap().unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use vitalock::{ErrorKind, Query, Vault};
+use vitalock::{ErrorKind, Query, Record, Vault};
 
 use crate::child::{PAST, line};
 use crate::interrupted::stands_or_can_be_made;
@@ -106,7 +106,8 @@ fn count(dir: &Path) -> u64 {
     let lease = session.step_up(&factors(&words)).unwrap();
     let counted = lease.count(&Query::new()).unwrap();
     let opened = lease.query(&Query::new());
-    assert_eq!(opened.map(|record| record.unwrap()).count() as u64, counted);
+    let opened: Vec<Record> = opened.map(|record| record.unwrap()).collect();
+    assert_eq!(u64::try_from(opened.len()).unwrap(), counted);
     counted
 }
 
