@@ -84,7 +84,8 @@ impl Session {
     /// As for [`put`](Self::put), of the first change that cannot be made. Where a failure of the
     /// disk cuts a batch over several classes in two, the error is reported, and until the batch
     /// can be finished every call fails like this, so that half of it is never seen. It is finished
-    /// at the latest at the next unlock that finds the disk well.
+    /// at the latest at the next unlock that finds the disk well. A batch that erases may be done
+    /// although an error says that traces are left, as for [`erase`](Self::erase).
     pub fn commit(&self, batch: &Batch) -> Result<Vec<Stored>> {
         commit::commit(&self.inner, self.reach, batch)
     }
@@ -137,7 +138,8 @@ impl Session {
     /// # Errors
     ///
     /// Those of the session. Where emptying the log fails the record is gone from the store all
-    /// the same, and its traces go at the next opening.
+    /// the same; its traces go at the next opening, and what the unused parts of pages still hold
+    /// at the next erasure.
     ///
     /// # Security
     ///

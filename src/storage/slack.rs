@@ -84,7 +84,8 @@ fn wipe_page(page: &mut [u8], is_first: bool) -> bool {
 /// Zeroes a stretch; whether it was anything else. One that makes no sense is left alone.
 fn clear(page: &mut [u8], from: usize, to: usize) -> bool {
     let stretch = page.get_mut(from..to).unwrap_or_default();
-    let used = stretch.iter().any(|byte| *byte != 0);
+    // In one pass over all of it, which a processor does many bytes at a time.
+    let used = stretch.iter().fold(0, |any, byte| any | byte) != 0;
     stretch.fill(0);
     used
 }
