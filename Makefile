@@ -4,7 +4,7 @@
 .PHONY: help test soak bench fmt lint doc
 
 help: ## list the targets
-	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: ## everything that must hold before a change is merged
 	@scripts/check

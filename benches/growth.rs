@@ -71,7 +71,9 @@ fn main() {
     let mut held = 0;
     for size in SIZES.into_iter().filter(|size| *size <= largest) {
         let last = (size / 10).max(BATCH);
-        paired(&mut peers, Task::Fill(BATCH), (size - last - held) / BATCH);
+        if size > last + held {
+            paired(&mut peers, Task::Fill(BATCH), (size - last - held) / BATCH);
+        }
         let mut measure = |name, task, rounds| {
             let figures = paired(&mut peers, task, rounds);
             measured.push(Measured {

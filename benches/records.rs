@@ -20,7 +20,7 @@ use support::peer::{Kind, Peer, Task, served_as_child};
 use support::question::Shape;
 use support::report::{Figure, micros, paired, print_table, write_json};
 use support::shared::Scratch;
-use support::store::Cost;
+use support::store::{Cost, Files};
 
 const SIZE: u64 = 100_000;
 const BATCH: u64 = 1_000;
@@ -64,8 +64,14 @@ const METRICS: &[Metric] = &[
         None,
     ),
     metric(
-        "cold open, biometric slot, to the first record",
-        Task::Open(20),
+        "cold open, biometric slot, beside one plain database",
+        Task::Open(Files::One, 20),
+        21,
+        Some(1.3),
+    ),
+    metric(
+        "cold open, biometric slot, beside two plain databases",
+        Task::Open(Files::Two, 20),
         21,
         Some(1.3),
     ),

@@ -18,7 +18,7 @@ use support::population::{bundles, mix, observation};
 use support::question::{Question, Shape};
 use support::sealed::Sealed;
 use support::shared::Scratch;
-use support::store::{Cost, Store};
+use support::store::{Cost, Files, Store};
 
 const SIZE: u64 = 20_000;
 const BATCH: u64 = 1_000;
@@ -52,7 +52,7 @@ fn unlock(criterion: &mut Criterion) {
     group.bench_function("biometric, to the first record, and lock", |bench| {
         bench.iter(|| {
             store.close();
-            store.open(0)
+            store.open(0, Files::One)
         });
     });
 }

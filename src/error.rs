@@ -189,7 +189,7 @@ kinds! {
     InvalidRecord => "a field of the record is not valid",
     /// The operating system refused a file operation for a reason that has no kind of its own.
     Io => "a file operation failed",
-    /// A header asks for Argon2id parameters below the floor or above the ceiling.
+    /// Argon2id parameters below the floor or above the ceiling, in a header or from the host.
     KdfParametersRefused => "the key derivation parameters are outside the allowed range",
     /// Removing this slot would leave nothing that can open the vault.
     LastSlot => "the last usable key slot cannot be removed",
@@ -202,15 +202,17 @@ kinds! {
     /// No slot of the vault is opened by this combination of factors.
     NoMatchingSlot => "no key slot takes these factors",
     /// There is no such record or slot.
-    NotFound => "there is no such record",
+    NotFound => "there is no such record or slot",
+    /// There is not enough memory to stretch the passphrase, or for SQLite.
+    OutOfMemory => "there is not enough memory",
+    /// The passphrase is not UTF-8 text, or holds a control character.
+    PassphraseNotText => "the passphrase is not text",
     /// The passphrase is on the list of those that are guessed first.
     PassphraseTooCommon => "the passphrase is too common",
     /// The passphrase is longer than 1,024 bytes.
     PassphraseTooLong => "the passphrase is too long",
     /// The passphrase has too few characters for the slot it is meant for.
     PassphraseTooShort => "the passphrase is too short",
-    /// The passphrase is not UTF-8 text, or holds a control character.
-    PassphraseNotText => "the passphrase is not text",
     /// A file or directory of the vault belongs to another user.
     PathForeignOwner => "a file of the vault belongs to another user",
     /// A file of the vault has a second name.
@@ -223,8 +225,6 @@ kinds! {
     PathWritableParent => "a directory above the vault can be written by other users",
     /// A name in the vault is not a regular file, or the vault is not a directory.
     PathWrongType => "a file of the vault is not a regular file",
-    /// There is not enough memory to stretch the passphrase.
-    OutOfMemory => "there is not enough memory",
     /// The operating system gave no random bytes.
     RandomUnavailable => "the operating system gave no random bytes",
     /// The directory or file system cannot be written.
@@ -245,7 +245,8 @@ kinds! {
     ShareMissing => "the device share is missing",
     /// The share cannot be released just now: the device is locked or the server is out of reach.
     ShareUnavailable => "the device share is temporarily unavailable",
-    /// The vault already has the most key slots it may have.
+    /// The vault already has the most key slots it may have (16), or waits for the most platform
+    /// keys to be destroyed (32).
     SlotTableFull => "the vault has no room for another key slot",
     /// The SQLite in this process is older than 3.51.3, has its mutexes switched off or refuses a
     /// safety setting.

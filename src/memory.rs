@@ -20,9 +20,10 @@ use zeroize::Zeroize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryProtection {
-    /// The page that holds the keys is locked into memory (`mlock`).
+    /// The region that holds the keys is locked into memory (`mlock`). It has room for 512; a key that
+    /// finds none lies on the ordinary heap, and nothing here says so.
     pub keys_locked: bool,
-    /// The page that holds the keys is left out of core dumps (`MADV_DONTDUMP`; Linux, Android).
+    /// The region is left out of core dumps (`MADV_DONTDUMP`; Linux and Android, elsewhere `false`).
     pub keys_undumpable: bool,
     /// SQLite wipes every block of memory it frees. `false` where the host initialised this
     /// process's SQLite before the first vault was opened.

@@ -6,6 +6,7 @@
 //! **Format** none.
 
 use std::fmt;
+use std::sync::Arc;
 
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroize;
@@ -72,7 +73,8 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// Secret bytes of a length fixed when they are made.
+/// Secret bytes of a length fixed when they are made. They are wiped as a slice, at once: a box or
+/// a vector would do it byte for byte.
 pub(crate) struct SecretBytes(Box<[u8]>);
 
 impl SecretBytes {
@@ -104,7 +106,8 @@ impl SecretBytes {
             return Self(vector.into_boxed_slice());
         }
         let copy = Self::copy_of(&vector);
-        vector.zeroize();
+        vector.spare_capacity_mut().zeroize();
+        vector.as_mut_slice().zeroize();
         copy
     }
 
@@ -125,7 +128,7 @@ impl ConstantTimeEq for SecretBytes {
 
 impl Drop for SecretBytes {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.expose_mut().zeroize();
     }
 }
 
@@ -135,29 +138,33 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
-/// Text about a person, such as a name; wiped on drop.
-pub(crate) struct SecretText(SecretBytes);
+/// Text about a person, such as a name. Clones share the one copy there is, which is wiped when the
+/// last of them is dropped.
+#[derive(Clone)]
+pub(crate) struct SecretText(Arc<WipedText>);
+
+struct WipedText(Box<str>);
 
 impl SecretText {
     pub(crate) fn copy_of(text: &str) -> Self {
-        Self(SecretBytes::copy_of(text.as_bytes()))
+        Self(Arc::new(WipedText(text.into())))
     }
 
     pub(crate) fn expose(&self) -> &str {
-        std::str::from_utf8(self.0.expose()).expect("the bytes were copied from text")
+        &self.0.0
     }
 }
 
-impl Clone for SecretText {
-    fn clone(&self) -> Self {
-        Self::copy_of(self.expose())
+impl Drop for WipedText {
+    fn drop(&mut self) {
+        self.0.as_mut().zeroize();
     }
 }
 
 impl PartialEq for SecretText {
     /// Names are compared as text: they are kept from the disk and the log, not from the caller.
     fn eq(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
+        Arc::ptr_eq(&self.0, &other.0) || self.expose() == other.expose()
     }
 }
 

@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::string_slice,
     clippy::print_stdout,
     reason = "a measurement may fail where it stands, and tells what it found"
 )]

@@ -16,7 +16,7 @@ use super::plain::{Manner, Plain};
 use super::population::{bundles, mix, observation, strangers};
 use super::question::{Question, Shape};
 use super::sealed::Sealed;
-use super::store::{Cost, Store};
+use super::store::{Cost, Files, Store};
 
 /// What a child holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub(crate) enum Task {
     /// Bundles into an empty store.
     Import,
     /// Opens so often, with a key at hand, up to the first record.
-    Open(u64),
+    Open(Files, u64),
     /// Opens with a passphrase of this cost.
     Unlock(Cost),
     /// The bytes on disk; takes no time.
@@ -230,12 +230,12 @@ impl Task {
                 outcome(clock.elapsed(), many, counted)
             }
             Self::Import => import(store),
-            Self::Open(many) => {
+            Self::Open(files, many) => {
                 let (mut spent, mut bytes) = (Duration::ZERO, 0);
                 for at in 0..many {
                     store.close();
                     let clock = Instant::now();
-                    bytes += store.open(chance(at) % size);
+                    bytes += store.open(chance(at) % size, files);
                     spent += clock.elapsed();
                 }
                 outcome(spent, many, bytes as u64)
@@ -249,7 +249,7 @@ impl Task {
                 store.unlock(cost);
                 let spent = clock.elapsed();
                 store.close();
-                store.open(0);
+                store.open(0, Files::One);
                 outcome(spent, 1, 0)
             }
             Self::Size => Outcome {
@@ -268,7 +268,8 @@ impl Task {
             Self::Find(shape, many, most) => format!("find {} {many} {most}", shape.name()),
             Self::Count(shape, many) => format!("count {} {many}", shape.name()),
             Self::Import => "import".to_owned(),
-            Self::Open(many) => format!("open {many}"),
+            Self::Open(Files::One, many) => format!("open one {many}"),
+            Self::Open(Files::Two, many) => format!("open two {many}"),
             Self::Unlock(Cost::Default) => "unlock default".to_owned(),
             Self::Unlock(Cost::Floor) => "unlock floor".to_owned(),
             Self::Size => "size".to_owned(),
@@ -288,7 +289,8 @@ impl Task {
             ),
             ["count", shape, many] => Self::Count(Shape::of_name(shape)?, many.parse().ok()?),
             ["import"] => Self::Import,
-            ["open", many] => Self::Open(many.parse().ok()?),
+            ["open", "one", many] => Self::Open(Files::One, many.parse().ok()?),
+            ["open", "two", many] => Self::Open(Files::Two, many.parse().ok()?),
             ["unlock", "default"] => Self::Unlock(Cost::Default),
             ["unlock", "floor"] => Self::Unlock(Cost::Floor),
             ["size"] => Self::Size,

@@ -1,5 +1,5 @@
 //! Plain SQLite doing the same work: the columns and indexes of docs/spec/05 with names and bodies
-//! in clear, a connection that writes and one that reads, page size and caches as in a vault.
+//! in clear, one connection with the page size and the cache of a vault's.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +12,7 @@ use vitalock::{KdfParameters, Timestamp, Vault, fhir::Reader};
 use super::population::{CONTENT_TYPE, KIND, Observation};
 use super::question::Question;
 use super::shared::WORDS;
-use super::store::{Cost, Store};
+use super::store::{Cost, Files, Store};
 
 /// How SQLite is set up.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,8 +35,9 @@ pub(crate) struct Plain {
 }
 
 struct Open {
-    writer: Connection,
-    reader: Connection,
+    connection: Connection,
+    /// An empty database of the same schema.
+    other: Option<Connection>,
     /// Numbers of kinds and content types, and of subjects: an app looks each up once.
     terms: HashMap<String, i64>,
     subjects: HashMap<String, i64>,
@@ -61,12 +62,16 @@ impl Store for Plain {
     }
 
     fn read(&mut self, number: u64) -> usize {
-        read(&self.opened().reader, &self.ids[number as usize])
+        read(&self.opened().connection, &self.ids[number as usize])
     }
 
     fn find(&mut self, question: &Question, most: usize) -> (usize, usize) {
         let bound = self.bind(question);
-        let mut statement = self.opened().reader.prepare_cached(bound.select).unwrap();
+        let mut statement = self
+            .opened()
+            .connection
+            .prepare_cached(bound.select)
+            .unwrap();
         let (first, second, third) = bound.values;
         let mut rows = statement
             .query(params![first, second, third, most as i64])
@@ -81,7 +86,11 @@ impl Store for Plain {
 
     fn count(&mut self, question: &Question) -> u64 {
         let bound = self.bind(question);
-        let mut statement = self.opened().reader.prepare_cached(bound.count).unwrap();
+        let mut statement = self
+            .opened()
+            .connection
+            .prepare_cached(bound.count)
+            .unwrap();
         let counted: i64 = statement.query_row(bound.values, |row| row.get(0)).unwrap();
         counted as u64
     }
@@ -123,7 +132,10 @@ impl Store for Plain {
         if let Question::Since { number } = *question {
             let id = &self.ids[number as usize];
             let sql = "SELECT updated FROM records WHERE id = ?1";
-            let updated = self.opened().reader.query_row(sql, [id], |row| row.get(0));
+            let updated = self
+                .opened()
+                .connection
+                .query_row(sql, [id], |row| row.get(0));
             self.since.insert(number, updated.unwrap());
         }
     }
@@ -132,8 +144,20 @@ impl Store for Plain {
         self.open = None;
     }
 
-    fn open(&mut self, number: u64) -> usize {
-        self.open = Some(Open::new(&self.file, self.manner));
+    fn open(&mut self, number: u64, files: Files) -> usize {
+        let other = (files == Files::Two).then(|| {
+            let connection = connect(&beside(&self.file), self.manner);
+            let found = connection
+                .prepare("SELECT 1 FROM records LIMIT 1")
+                .unwrap()
+                .exists([]);
+            assert!(!found.unwrap());
+            connection
+        });
+        self.open = Some(Open {
+            other,
+            ..Open::new(&self.file, self.manner)
+        });
         self.read(number)
     }
 
@@ -166,13 +190,14 @@ impl Plain {
             // Installs the allocator that wipes what SQLite frees.
             assert!(Vault::memory_protection().sqlite_heap_wiped);
         }
-        let connection = Connection::open(&file).unwrap();
-        connection.pragma_update(None, "page_size", 4096).unwrap();
-        if manner == Manner::Hardened {
-            connection.pragma_update(None, "auto_vacuum", 2).unwrap();
+        for file in [&file, &beside(&file)] {
+            let connection = Connection::open(file).unwrap();
+            connection.pragma_update(None, "page_size", 4096).unwrap();
+            if manner == Manner::Hardened {
+                connection.pragma_update(None, "auto_vacuum", 2).unwrap();
+            }
+            connection.execute_batch(SCHEMA).unwrap();
         }
-        connection.execute_batch(SCHEMA).unwrap();
-        drop(connection);
         let open = Some(Open::new(&file, manner));
         Self {
             file,
@@ -191,9 +216,9 @@ impl Plain {
     /// A question in this database's numbers.
     fn bind(&mut self, question: &Question) -> Bound {
         let open = self.open.as_mut().expect("the database is open");
-        let kind = number_of(&mut open.terms, &open.reader, "terms", KIND);
+        let kind = number_of(&mut open.terms, &open.connection, "terms", KIND);
         let mut subject =
-            |name: &str| number_of(&mut open.subjects, &open.reader, "subjects", name);
+            |name: &str| number_of(&mut open.subjects, &open.connection, "subjects", name);
         let (select, count, values) = match question {
             Question::Latest { subject: name } => (LATEST, COUNT_LATEST, (subject(name), kind, 0)),
             Question::Window { from, until } => (IN_WINDOW, COUNT_WINDOW, (kind, *from, *until)),
@@ -211,11 +236,11 @@ impl Plain {
     }
 
     fn begin(&self) {
-        execute(&self.opened().writer, "BEGIN IMMEDIATE");
+        execute(&self.opened().connection, "BEGIN IMMEDIATE");
     }
 
     fn commit(&self) {
-        execute(&self.opened().writer, "COMMIT");
+        execute(&self.opened().connection, "COMMIT");
     }
 
     /// Whether this version of the client's record, or a later one, is there already.
@@ -225,7 +250,7 @@ impl Plain {
         };
         let mut statement = self
             .opened()
-            .writer
+            .connection
             .prepare_cached("SELECT client_version FROM records WHERE client = ?1")
             .unwrap();
         let held: Option<i64> = statement
@@ -241,12 +266,13 @@ impl Plain {
         self.last_updated = Timestamp::now().to_micros().max(self.last_updated + 1);
         let updated = self.last_updated;
         let open = self.open.as_mut().expect("the database is open");
-        let kind = number_of(&mut open.terms, &open.writer, "terms", row.kind);
-        let content = number_of(&mut open.terms, &open.writer, "terms", row.content);
+        let connection = &open.connection;
+        let kind = number_of(&mut open.terms, connection, "terms", row.kind);
+        let content = number_of(&mut open.terms, connection, "terms", row.content);
         let subject = row.subject.unwrap_or("");
-        let subject = number_of(&mut open.subjects, &open.writer, "subjects", subject);
+        let subject = number_of(&mut open.subjects, connection, "subjects", subject);
         let (start, finish) = row.effective.unwrap_or((i64::MIN, i64::MIN));
-        let mut statement = open.writer.prepare_cached(INSERT).unwrap();
+        let mut statement = connection.prepare_cached(INSERT).unwrap();
         statement
             .execute(params![
                 id,
@@ -269,34 +295,40 @@ impl Plain {
 
 impl Open {
     fn new(file: &Path, manner: Manner) -> Self {
-        let connect = |cache_kib: i64| {
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = match manner {
-                Manner::Usual => Connection::open_with_flags(file, flags),
-                Manner::Hardened => Connection::open_with_flags_and_vfs(file, flags, c"unix-excl"),
-            };
-            let connection = connection.unwrap();
-            let set = |name, value: i64| connection.pragma_update(None, name, value).unwrap();
-            // This copy of SQLite is compiled to overwrite what is deleted; plain SQLite does not.
-            set("secure_delete", i64::from(manner == Manner::Hardened));
-            if manner == Manner::Hardened {
-                set("cell_size_check", 1);
-                set("cache_spill", 0);
-            }
-            set("cache_size", -cache_kib);
-            set("synchronous", 2);
-            connection
-                .pragma_update(None, "journal_mode", "wal")
-                .unwrap();
-            connection
-        };
         Self {
-            writer: connect(16 * 1024),
-            reader: connect(4 * 1024),
+            connection: connect(file, manner),
+            other: None,
             terms: HashMap::new(),
             subjects: HashMap::new(),
         }
     }
+}
+
+/// Where the second database lies.
+fn beside(file: &Path) -> PathBuf {
+    file.with_extension("beside")
+}
+
+fn connect(file: &Path, manner: Manner) -> Connection {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match manner {
+        Manner::Usual => Connection::open_with_flags(file, flags),
+        Manner::Hardened => Connection::open_with_flags_and_vfs(file, flags, c"unix-excl"),
+    };
+    let connection = connection.unwrap();
+    let set = |name, value: i64| connection.pragma_update(None, name, value).unwrap();
+    // This copy of SQLite is compiled to overwrite what is deleted; plain SQLite does not.
+    set("secure_delete", i64::from(manner == Manner::Hardened));
+    if manner == Manner::Hardened {
+        set("cell_size_check", 1);
+        set("cache_spill", 0);
+    }
+    set("cache_size", -16 * 1024);
+    set("synchronous", 2);
+    connection
+        .pragma_update(None, "journal_mode", "wal")
+        .unwrap();
+    connection
 }
 
 /// A question as SQL. Each statement takes three values, needed or not; `select` a limit as well.
@@ -358,7 +390,7 @@ fn read(connection: &Connection, id: &[u8; 16]) -> usize {
 /// The number of a name, which is given one where it has none.
 fn number_of(
     known: &mut HashMap<String, i64>,
-    writer: &Connection,
+    connection: &Connection,
     table: &str,
     name: &str,
 ) -> i64 {
@@ -375,12 +407,12 @@ fn number_of(
             "INSERT INTO subjects (name) VALUES (?1)",
         ),
     };
-    let mut find = writer.prepare_cached(find).unwrap();
+    let mut find = connection.prepare_cached(find).unwrap();
     let found: Option<i64> = find.query_row([name], |row| row.get(0)).optional().unwrap();
     let number = found.unwrap_or_else(|| {
-        let mut make = writer.prepare_cached(make).unwrap();
+        let mut make = connection.prepare_cached(make).unwrap();
         make.execute([name]).unwrap();
-        writer.last_insert_rowid()
+        connection.last_insert_rowid()
     });
     known.insert(name.to_owned(), number);
     number

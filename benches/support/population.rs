@@ -86,11 +86,19 @@ fn body(number: u64, subject: &str) -> Vec<u8> {
     let (code, display, unit) = CODES[(mix(number ^ 0xC0DE) % CODES.len() as u64) as usize];
     let value = 40 + mix(number ^ 0xDA7A) % 120;
     let (one, other) = (mix(number ^ 1), mix(number ^ 2));
+    // Lengths vary, so that no store is helped or harmed by how many records fit in a page.
+    let note = &NOTE[..(mix(number ^ 3) % NOTE.len() as u64) as usize];
     format!(
-        r#"{{"resourceType":"Observation","id":"{one:016x}-{other:016x}","meta":{{"versionId":"1","profile":["http://hl7.org/fhir/us/core/StructureDefinition/us-core-vital-signs"]}},"status":"final","category":[{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"vital-signs","display":"Vital Signs"}}]}}],"code":{{"coding":[{{"system":"http://loinc.org","code":"{code}","display":"{display}"}}],"text":"{display}"}},"subject":{{"reference":"{subject}"}},"encounter":{{"reference":"Encounter/{other:016x}"}},"performer":[{{"reference":"Practitioner/{one:016x}","display":"taken at home, by the device"}}],"device":{{"reference":"Device/{other:016x}"}},"valueQuantity":{{"value":{value},"unit":"{unit}","system":"http://unitsofmeasure.org","code":"{unit}"}},"referenceRange":[{{"low":{{"value":50,"unit":"{unit}"}},"high":{{"value":110,"unit":"{unit}"}},"text":"as the device was calibrated"}}],"note":[{{"text":"Measured at rest, sitting, after five minutes without talking; number {number}."}}]}}"#
+        r#"{{"resourceType":"Observation","id":"{one:016x}-{other:016x}","meta":{{"versionId":"1","profile":["http://hl7.org/fhir/us/core/StructureDefinition/us-core-vital-signs"]}},"status":"final","category":[{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"vital-signs","display":"Vital Signs"}}]}}],"code":{{"coding":[{{"system":"http://loinc.org","code":"{code}","display":"{display}"}}],"text":"{display}"}},"subject":{{"reference":"{subject}"}},"encounter":{{"reference":"Encounter/{other:016x}"}},"performer":[{{"reference":"Practitioner/{one:016x}","display":"taken at home, by the device"}}],"device":{{"reference":"Device/{other:016x}"}},"valueQuantity":{{"value":{value},"unit":"{unit}","system":"http://unitsofmeasure.org","code":"{unit}"}},"note":[{{"text":"Number {number}. {note}"}}]}}"#
     )
     .into_bytes()
 }
+
+const NOTE: &str = "Measured at rest, sitting, after five minutes without talking, the arm at the \
+    height of the heart. The device was calibrated this year; its battery was full, and the person \
+    had taken neither coffee nor medicine since the morning. A second measurement was made five \
+    minutes later and agreed with this one within what the maker of the device promises, so that \
+    only one of them was kept.";
 
 const CODES: [(&str, &str, &str); 6] = [
     ("8867-4", "Heart rate", "/min"),

@@ -13,7 +13,7 @@ use vitalock::{
 use super::population::{CONTENT_TYPE, KIND, Observation};
 use super::question::Question;
 use super::shared::{Keystore, words};
-use super::store::{Cost, Store};
+use super::store::{Cost, Files, Store};
 
 /// A vault with a passphrase slot and a biometric slot, and its open session.
 pub(crate) struct Sealed {
@@ -85,7 +85,7 @@ impl Store for Sealed {
         }
     }
 
-    fn open(&mut self, number: u64) -> usize {
+    fn open(&mut self, number: u64, _files: Files) -> usize {
         let vault = Vault::open(&self.dir).unwrap();
         let session = vault.unlock(&Credentials::share(&self.keystore)).unwrap();
         let record = session.get(self.id(number)).unwrap();
@@ -99,7 +99,7 @@ impl Store for Sealed {
         let bytes = files
             .map(|file| file.unwrap().metadata().unwrap().len())
             .sum();
-        self.open(0);
+        self.open(0, Files::One);
         bytes
     }
 

@@ -29,8 +29,9 @@ pub(crate) trait Store {
     /// Closes every file. Nothing else is called before [`open`](Self::open).
     fn close(&mut self);
 
-    /// Opens the store again with a key that is at hand, up to the first record.
-    fn open(&mut self, number: u64) -> usize;
+    /// Opens the store again with a key that is at hand, up to the first record. `files` is for
+    /// plain SQLite: a vault always opens two databases.
+    fn open(&mut self, number: u64, files: Files) -> usize;
 
     /// The bytes of all files, once nothing waits in a log. The store stays open.
     fn bytes_on_disk(&mut self) -> u64;
@@ -44,4 +45,11 @@ pub(crate) trait Store {
 pub(crate) enum Cost {
     Default,
     Floor,
+}
+
+/// How many databases plain SQLite opens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Files {
+    One,
+    Two,
 }

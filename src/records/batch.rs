@@ -64,6 +64,7 @@ impl fmt::Debug for Batch {
 
 /// What putting a record did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stored {
     /// The record's identity.
     pub id: RecordId,
@@ -75,6 +76,7 @@ pub struct Stored {
 
 /// Whether a put changed anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// A new record.
     Created,

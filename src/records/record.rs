@@ -55,7 +55,8 @@ pub(crate) struct StoredAs {
 impl Record {
     /// The most bytes a body may have: 16 MiB.
     pub const MAX_BODY: usize = 16 * 1024 * 1024;
-    /// The most bytes any text field may have.
+    /// The most bytes of UTF-8 that any text field may have; none may be empty or hold a control
+    /// character.
     pub const MAX_TEXT: usize = 2048;
 
     /// A Standard record of this kind with this body, taken as it is, byte for byte.
@@ -96,7 +97,8 @@ impl Record {
         self.effective_during(at, at)
     }
 
-    /// Says when the record holds, as a period from `start` to `end`.
+    /// Says when the record holds, as a period from `start` to `end`, which must not be earlier.
+    /// Queries look at the start.
     #[must_use]
     pub fn effective_during(mut self, start: Timestamp, end: Timestamp) -> Self {
         self.effective = Some((start, end));
@@ -134,6 +136,14 @@ impl Record {
         self
     }
 
+    /// Takes the client's identity away: put again, the record is stored again. For what comes from
+    /// several sources whose identities may collide.
+    #[must_use]
+    pub fn without_client(mut self) -> Self {
+        self.client = None;
+        self
+    }
+
     /// Says when the record expires: from then on it is not found, and
     /// [`Session::erase_expired`](crate::Session::erase_expired) removes it.
     #[must_use]
@@ -155,36 +165,43 @@ impl Record {
     }
 
     /// The record's protection class.
+    #[doc(alias = "class")]
     pub fn protection_class(&self) -> Class {
         self.class
     }
 
     /// Whom the record is about.
+    #[doc(alias = "subject")]
     pub fn subject_name(&self) -> Option<&str> {
         self.subject.as_ref().map(SecretText::expose)
     }
 
     /// When the record holds: start and end, the same for an instant.
+    #[doc(alias = "effective")]
     pub fn effective_time(&self) -> Option<(Timestamp, Timestamp)> {
         self.effective
     }
 
-    /// What the body is.
+    /// What the body is: the content type.
+    #[doc(alias = "content_type")]
     pub fn body_type(&self) -> &str {
         self.content_type.expose()
     }
 
     /// The device that made the record.
+    #[doc(alias = "device")]
     pub fn source_device(&self) -> Option<&str> {
         self.device.as_ref().map(SecretText::expose)
     }
 
     /// The app that made the record.
+    #[doc(alias = "app")]
     pub fn source_app(&self) -> Option<&str> {
         self.app.as_ref().map(SecretText::expose)
     }
 
     /// The client's own identity and version.
+    #[doc(alias = "client")]
     pub fn client_identity(&self) -> Option<(&str, u64)> {
         self.client
             .as_ref()
@@ -192,6 +209,7 @@ impl Record {
     }
 
     /// When the record expires.
+    #[doc(alias = "expires")]
     pub fn expiry(&self) -> Option<Timestamp> {
         self.expires
     }

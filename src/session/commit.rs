@@ -116,11 +116,15 @@ fn involved<'a>(open: &'a OpenClasses, reach: Reach, batch: &Batch) -> Result<Ve
     }
     let mut classes = Vec::new();
     for class in open.within(reach) {
-        let mut touched = wanted.contains(&class.class());
-        for change in &batch.changes {
-            touched = touched || class.store.read(|reading| holds(class, reading, change))?;
-        }
-        if touched {
+        let holds_any = |reading: &Reading<'_>| {
+            for change in &batch.changes {
+                if holds(class, reading, change)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        if wanted.contains(&class.class()) || class.store.read(holds_any)? {
             classes.push(class);
         }
     }

@@ -8,7 +8,7 @@ use super::matches::Matches;
 use super::opening::{Opening, Unlocked};
 use crate::error::Result;
 use crate::id::RecordId;
-use crate::records::{Query, Record};
+use crate::records::{Cursor, Query, Record};
 
 /// What the emergency code opens: the Emergency class, to be read. The keys of the other classes
 /// are not in memory and cannot be derived.
@@ -33,6 +33,16 @@ impl EmergencySession {
         self.0.query(query)
     }
 
+    /// Goes on where a page ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidCursor`](crate::ErrorKind::InvalidCursor) where the cursor is of another
+    /// query or vault.
+    pub fn query_after(&self, query: &Query, cursor: &Cursor) -> Result<Matches> {
+        self.0.query_after(query, cursor)
+    }
+
     /// Counts matches in the Emergency class.
     ///
     /// # Errors
@@ -40,6 +50,11 @@ impl EmergencySession {
     /// Those of a [`Session`].
     pub fn count(&self, query: &Query) -> Result<u64> {
         self.0.count(query)
+    }
+
+    /// Whether the session has ended.
+    pub fn is_locked(&self) -> bool {
+        self.0.is_locked()
     }
 
     /// Ends the session.

@@ -28,7 +28,9 @@ use crate::time::Timestamp;
 /// Beside what each method says, every method that reads or writes can fail with
 /// [`ErrorKind::Locked`], [`ErrorKind::TamperDetected`] where what is stored is not what was
 /// sealed in that place, [`ErrorKind::DatabaseDamaged`], [`ErrorKind::Io`],
-/// [`ErrorKind::StorageFull`], [`ErrorKind::ReadOnly`] and [`ErrorKind::OutOfMemory`].
+/// [`ErrorKind::StorageFull`], [`ErrorKind::ReadOnly`], [`ErrorKind::OutOfMemory`] and, where it
+/// seals, [`ErrorKind::RandomUnavailable`].
+#[must_use = "a session that is dropped locks the vault"]
 #[derive(Clone)]
 pub struct Session {
     inner: Arc<Inner>,
@@ -80,8 +82,9 @@ impl Session {
     /// # Errors
     ///
     /// As for [`put`](Self::put), of the first change that cannot be made. Where a failure of the
-    /// disk cuts a batch over several classes in two, the error is reported, no write is taken
-    /// before it is finished, and it is finished at the latest at the next unlock.
+    /// disk cuts a batch over several classes in two, the error is reported, and until the batch
+    /// can be finished every call fails like this, so that half of it is never seen. It is finished
+    /// at the latest at the next unlock that finds the disk well.
     pub fn commit(&self, batch: &Batch) -> Result<Vec<Stored>> {
         commit::commit(&self.inner, self.reach, batch)
     }
@@ -148,7 +151,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::LeaseRequired`] without a lease, and those of the session.
+    /// [`ErrorKind::LeaseRequired`] without a lease, and those of the session. A subject that nothing
+    /// is stored about is no error.
     ///
     /// # Security
     ///
@@ -187,7 +191,7 @@ impl Session {
     /// # }
     /// ```
     pub fn query(&self, query: &Query) -> Matches {
-        Matches::begin(Arc::clone(&self.inner), self.reach, query)
+        Matches::begin(&self.inner, self.reach, query)
     }
 
     /// Goes on where a page ended.
@@ -196,7 +200,7 @@ impl Session {
     ///
     /// [`ErrorKind::InvalidCursor`] where the cursor is of another query or vault.
     pub fn query_after(&self, query: &Query, cursor: &Cursor) -> Result<Matches> {
-        Matches::resume(Arc::clone(&self.inner), self.reach, query, cursor)
+        Matches::resume(&self.inner, self.reach, query, cursor)
     }
 
     /// Counts the matches without opening one.
@@ -229,7 +233,7 @@ impl Session {
     }
 
     /// Opens Priority with keys that a slot gave.
-    pub(super) fn lease(&self, unlocked: Unlocked, factors: Factors<'_>) -> Result<Lease> {
+    pub(crate) fn lease(&self, unlocked: Unlocked, factors: Factors<'_>) -> Result<Lease> {
         let mut keys = unlocked.keys.into_iter();
         let priority = keys.find(|keys| keys.class() == Class::Priority);
         let number = self
@@ -254,6 +258,11 @@ impl Session {
     /// The slot that opened this session, or this lease.
     pub fn slot(&self) -> SlotId {
         self.slot
+    }
+
+    /// The same session under the slot that took the place of the one it was opened by.
+    pub(crate) fn opened_by(self, slot: SlotId) -> Self {
+        Self { slot, ..self }
     }
 
     /// Ends the session for every clone: keys wiped, files closed. Waits for calls under way;

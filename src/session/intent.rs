@@ -35,8 +35,10 @@ const LONGEST: usize = 32 * 1024 * 1024;
 impl Step {
     pub(super) fn apply(&self, open: &OpenClass, writing: &Writing<'_>) -> Result<()> {
         match self {
-            Self::Put(record) => open.write_record(writing, record, stored_of(record)?),
-            Self::PutEarlier(record) => open.write_earlier(writing, record, stored_of(record)?),
+            Self::Put(record) => open.write_record(writing, record, newest(writing, record)?),
+            Self::PutEarlier(record) => {
+                open.write_earlier(writing, record, newest(writing, record)?)
+            }
             Self::Remove(id) => writing.remove(*id).map(|_| ()),
             Self::RemoveSubject(name) => {
                 let subject =
@@ -238,6 +240,17 @@ fn encode(step: &Step) -> Result<SecretBytes> {
 
 fn stored_of(record: &Record) -> Result<StoredAs> {
     record.stored.ok_or_else(|| ErrorKind::InvalidRecord.into())
+}
+
+/// The same, where no later revision is there: an intent that puts a record over one was kept from
+/// earlier and planted again, to take the record back.
+fn newest(writing: &Writing<'_>, record: &Record) -> Result<StoredAs> {
+    let stored = stored_of(record)?;
+    let there = writing.reading().row(stored.id)?;
+    if there.is_some_and(|row| as_u64(row.revision) >= stored.revision) {
+        return Err(ErrorKind::TamperDetected.into());
+    }
+    Ok(stored)
 }
 
 fn length(length: usize) -> Result<[u8; 4]> {

@@ -12,6 +12,7 @@ use crate::keys::ClassKeys;
 /// Priority, opened by fresh factors. Every method of [`Session`] reaches Priority as well when it
 /// is called on the lease. Dropping the lease closes Priority and wipes its key; the session goes
 /// on.
+#[must_use = "a lease that is dropped closes Priority"]
 pub struct Lease {
     session: Session,
     number: u64,

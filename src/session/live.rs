@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use super::open_class::OpenClass;
 use super::opening::Opening;
+use super::transaction::finish_earlier;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir};
@@ -31,6 +32,8 @@ pub(super) struct OpenClasses {
     /// Held shared by what looks at several classes, and alone while a change over several classes
     /// is committed in one after the other: a record that moves is seen in one class.
     pub(super) between_classes: RwLock<()>,
+    /// A change is done in some classes and not in others: nothing is shown before it is finished.
+    pub(super) cut: AtomicBool,
 }
 
 /// How far a handle reaches.
@@ -59,7 +62,8 @@ impl Inner {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Locked`], and those of the call.
+    /// [`ErrorKind::Locked`], those of the call, and those of finishing a change that a failing
+    /// disk has cut in two.
     pub(super) fn with<T>(&self, call: impl FnOnce(&OpenClasses) -> Result<T>) -> Result<T> {
         if self.is_locked() {
             return Err(ErrorKind::Locked.into());
@@ -69,6 +73,10 @@ impl Inner {
             .as_ref()
             .filter(|_| !self.is_locked())
             .ok_or(ErrorKind::Locked)?;
+        if open.cut.load(Ordering::Acquire) {
+            let mut waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
+            finish_earlier(open, &mut waiting)?;
+        }
         call(open)
     }
 
@@ -131,12 +139,20 @@ impl OpenClasses {
             classes,
             lease: None,
             between_classes: RwLock::new(()),
+            cut: AtomicBool::new(false),
         }
     }
 
     /// Runs `look` while no change is half-way between two classes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `look`, and [`ErrorKind::Io`] where the change that it waited for was cut in two.
     pub(super) fn steadily<T>(&self, look: impl FnOnce() -> Result<T>) -> Result<T> {
         let _shared = self.between_classes.read();
+        if self.cut.load(Ordering::Acquire) {
+            return Err(ErrorKind::Io.into());
+        }
         look()
     }
 

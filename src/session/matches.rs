@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::live::{Inner, OpenClasses, Reach};
 use super::located::Waiting;
@@ -19,18 +19,20 @@ use crate::time::Timestamp;
 /// step checks that the session is still open.
 ///
 /// A page of rows is one snapshot; the iterator as a whole is not. A record that stays as it is
-/// while it is read through is met exactly once. A name that no record had when the query was made
-/// finds nothing later.
+/// while it is read through is met exactly once. It does not keep the session open: where the last
+/// handle of the session is dropped, it fails with [`ErrorKind::Locked`]. What the query names is
+/// looked up when the iterator is made: a name that no record had by then finds nothing.
+#[must_use = "no record is read before the iterator is asked"]
 pub struct Matches {
-    inner: Arc<Inner>,
+    inner: Weak<Inner>,
     reach: Reach,
     direction: Direction,
-    /// The query in the spelling that cursors are bound to.
+    /// The query in the spelling that cursors are bound to, which has none of its words.
     fingerprint: String,
-    /// Where the last record that was handed out stands.
+    /// Where the last record that was handed out, or had expired by then, stands.
     last: Option<Mark>,
     streams: Vec<Stream>,
-    /// Why it could not begin; whoever asks for the first record is told.
+    /// Why it could not begin, until the caller is told.
     failure: Option<Error>,
     ended: bool,
 }
@@ -44,22 +46,20 @@ struct Stream {
     erasures: u64,
     exhausted: bool,
     page: usize,
-    /// Where the last row that was handed out of this class stands.
-    after: Option<Position>,
 }
 
 const FIRST_PAGE: usize = 32;
 const MOST_ROWS: usize = 256;
 
 impl Matches {
-    pub(super) fn begin(inner: Arc<Inner>, reach: Reach, query: &Query) -> Self {
+    pub(super) fn begin(inner: &Arc<Inner>, reach: Reach, query: &Query) -> Self {
         let mut matches = Self::over(inner, reach, query);
         matches.failure = matches.start(query, None).err();
         matches
     }
 
     pub(super) fn resume(
-        inner: Arc<Inner>,
+        inner: &Arc<Inner>,
         reach: Reach,
         query: &Query,
         cursor: &Cursor,
@@ -69,11 +69,12 @@ impl Matches {
         Ok(matches)
     }
 
-    fn over(inner: Arc<Inner>, reach: Reach, query: &Query) -> Self {
+    fn over(inner: &Arc<Inner>, reach: Reach, query: &Query) -> Self {
+        let (_, direction) = query.order();
         Self {
-            inner,
+            inner: Arc::downgrade(inner),
             reach,
-            direction: query.order().1,
+            direction,
             fingerprint: String::new(),
             last: None,
             streams: Vec::new(),
@@ -82,10 +83,10 @@ impl Matches {
         }
     }
 
-    /// Looks up what the query names, so that none of its words is kept.
+    /// Looks up what the query names, so that an iterator which outlives the session keeps none of
+    /// it.
     fn start(&mut self, query: &Query, cursor: Option<&Cursor>) -> Result<()> {
-        let inner = Arc::clone(&self.inner);
-        inner.with(|open| {
+        self.session()?.with(|open| {
             let (keys, place) = cursor_place(open)?;
             self.fingerprint = query.fingerprint(keys);
             if let Some(cursor) = cursor {
@@ -104,9 +105,6 @@ impl Matches {
                     erasures: 0,
                     exhausted: false,
                     page: FIRST_PAGE,
-                    after: self
-                        .last
-                        .map(|mark| resume_at(mark, class.class(), self.direction)),
                 });
             }
             Ok(())
@@ -122,7 +120,7 @@ impl Matches {
         let Some(last) = self.last else {
             return Ok(None);
         };
-        self.inner.with(|open| {
+        self.session()?.with(|open| {
             let (keys, place) = cursor_place(open)?;
             let kind = &self.fingerprint;
             let place = Context { kind, ..place };
@@ -131,9 +129,13 @@ impl Matches {
         })
     }
 
+    /// The session, where a handle of it is left.
+    fn session(&self) -> Result<Arc<Inner>> {
+        self.inner.upgrade().ok_or_else(|| ErrorKind::Locked.into())
+    }
+
     fn advance(&mut self) -> Result<Option<Record>> {
-        let inner = Arc::clone(&self.inner);
-        inner.with(|open| {
+        self.session()?.with(|open| {
             loop {
                 let Some((at, mark)) = self.first(open)? else {
                     return Ok(None);
@@ -147,11 +149,10 @@ impl Matches {
                     stream.rows.clear();
                     continue;
                 };
-                stream.after = Some(mark.position);
+                self.last = Some(mark);
                 if is_expired(&located.row, Timestamp::now()) {
                     continue;
                 }
-                self.last = Some(mark);
                 return class.open_row(located).map(Some);
             }
         })
@@ -159,15 +160,21 @@ impl Matches {
 
     /// Which stream has the next row, and where that stands.
     fn first(&mut self, open: &OpenClasses) -> Result<Option<(usize, Mark)>> {
+        let direction = self.direction;
         let mut best: Option<(usize, Mark)> = None;
         for (at, stream) in self.streams.iter_mut().enumerate() {
-            stream.fill(open.class(self.reach, stream.class)?)?;
+            // From where the matches of all classes stand: what was put before that meanwhile is
+            // not met any more, or the order and the cursor would go back.
+            let after = self
+                .last
+                .map(|mark| resume_at(mark, stream.class, direction));
+            stream.fill(open.class(self.reach, stream.class)?, after)?;
             if let Some((position, _)) = stream.rows.front() {
                 let mark = Mark {
                     class: stream.class,
                     position: *position,
                 };
-                if best.is_none_or(|(_, best)| comes_before(mark, best, self.direction)) {
+                if best.is_none_or(|(_, best)| comes_before(mark, best, direction)) {
                     best = Some((at, mark));
                 }
             }
@@ -204,7 +211,7 @@ impl fmt::Debug for Matches {
 
 impl Stream {
     /// Fetches the next page where none is left of the last, or where something was erased since.
-    fn fill(&mut self, class: &OpenClass) -> Result<()> {
+    fn fill(&mut self, class: &OpenClass, after: Option<Position>) -> Result<()> {
         if self.erasures != class.erasures() {
             self.rows.clear();
         }
@@ -217,7 +224,7 @@ impl Stream {
         let (rows, erasures) = class.store.read(|reading| {
             // No erasure ends while a reader is at work.
             let erasures = class.erasures();
-            let rows = reading.scan(&scan, self.after, self.page)?.into_iter();
+            let rows = reading.scan(&scan, after, self.page)?.into_iter();
             let wait = |row: Row| Ok((row.position(scan.order), class.name(reading, row)?.wait()));
             Ok((rows.map(wait).collect::<Result<VecDeque<_>>>()?, erasures))
         })?;

@@ -190,6 +190,10 @@ impl OpenClass {
         stored: StoredAs,
     ) -> Result<()> {
         let revision = i64::try_from(stored.revision).map_err(|_| ErrorKind::InvalidRecord)?;
+        // An intent brings its own time, which may be later than any that was here and than the
+        // clock.
+        self.last_updated
+            .fetch_max(stored.updated.to_micros(), Ordering::AcqRel);
         let existing = match stored.revision {
             1 => None,
             _ => writing.reading().row(stored.id)?,
@@ -206,8 +210,6 @@ impl OpenClass {
         let index = self.index_entry(record, stored, &kind, &content, &subject);
         match existing {
             None => writing.insert(stored.id, revision, &index, &body),
-            // An intent that was kept and planted again would take a record back.
-            Some(row) if row.revision >= revision => Err(ErrorKind::TamperDetected.into()),
             Some(row) => {
                 let at = row.place;
                 if self.keeps_history {
@@ -359,4 +361,34 @@ pub(super) fn is_expired(row: &Row, now: Timestamp) -> bool {
 
 fn settings_place(keys: &ClassKeys) -> Context<'static> {
     Context::of_class(keys.vault(), keys.class(), Table::Settings, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::VaultId;
+
+    #[test]
+    fn what_an_intent_brings_is_never_later_than_what_is_put_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = std::fs::canonicalize(directory.path()).unwrap();
+        let path = directory.join("standard.db");
+        std::fs::File::create(&path).unwrap();
+        let keys = ClassKeys::make(VaultId::make().unwrap(), Class::Standard).unwrap();
+        OpenClass::create(&path, &keys, false).unwrap();
+        let open = OpenClass::open(&path, keys).unwrap();
+        // Before the crash that left the intent the clock went ahead of where it is now.
+        let ahead = Timestamp::from_micros(Timestamp::now().to_micros() + 3_600_000_000);
+        let stored = StoredAs {
+            id: RecordId::make().unwrap(),
+            revision: 1,
+            created: ahead,
+            updated: ahead,
+        };
+        let record = Record::new("Note", "body");
+        open.store
+            .write(|writing| open.write_record(writing, &record, stored))
+            .unwrap();
+        assert!(open.next_updated() > ahead);
+    }
 }

@@ -113,7 +113,8 @@ impl Opening {
     }
 
     /// Opens the wrap for a purpose with whichever slot takes these factors, and authenticates the
-    /// header with the keys that come out (spec 01, "Two copies").
+    /// header with the keys that come out (spec 01, "Two copies"). The header counts as it is then:
+    /// a slot that was taken out meanwhile opens nothing.
     ///
     /// # Errors
     ///
@@ -126,12 +127,42 @@ impl Opening {
         factors: Factors<'_>,
         code: Option<Code<'_>>,
     ) -> Result<Unlocked> {
-        let mut copies = self.copies();
-        let (at, unlocked) = copies.unlock(kind, purpose, factors, code)?;
-        let authentic = copies.candidates.swap_remove(at);
-        copies.candidates = vec![authentic];
-        copies.authentic = purpose != WrapPurpose::Emergency;
-        Ok(unlocked)
+        // Nothing is locked while the host asks a person: whoever wants to know the slots meanwhile
+        // must not wait for a finger.
+        let candidates = self.copies().candidates.clone();
+        let mut failure: Option<Error> = None;
+        let mut tried = Vec::new();
+        for copy in &candidates {
+            let vault = copy.header.vault;
+            let code = code.map(|code| code.key(vault));
+            let factors = Factors {
+                code: code.as_ref(),
+                ..factors
+            };
+            for slot in copy
+                .header
+                .slots_of(kind)
+                .filter(|slot| suits(slot, purpose, factors))
+            {
+                let attempt = (vault, slot.id, slot.wrap(purpose));
+                if tried.contains(&attempt) {
+                    continue;
+                }
+                tried.push(attempt);
+                let opened = slot.open(vault, purpose, factors).and_then(|keys| {
+                    self.copies().believe(slot, purpose, &keys)?;
+                    let slot = slot.id;
+                    Ok(Unlocked { keys, slot })
+                });
+                match opened {
+                    Ok(found) => return Ok(found),
+                    // Whoever cancelled one prompt is not shown another.
+                    Err(error) if error.kind() == ErrorKind::ShareCancelled => return Err(error),
+                    Err(error) => failure = Some(telling(failure, error)),
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| ErrorKind::NoMatchingSlot.into()))
     }
 
     /// Makes both files say what the keys vouched for. What stops it, such as a full disk, does
@@ -202,7 +233,7 @@ impl Opening {
                 .slots
                 .iter()
                 .flat_map(Slot::shares)
-                .any(|share| share.blob == retired.blob)
+                .any(|share| share.provider == retired.provider && share.blob == retired.blob)
         };
         let destroyed = |retired: &RetiredShare| {
             in_use(retired)
@@ -262,47 +293,13 @@ impl Opening {
 }
 
 impl Copies {
-    /// Tries every slot that takes these factors, and says which copy the keys vouch for.
-    fn unlock(
-        &self,
-        kind: SlotKind,
-        purpose: WrapPurpose,
-        factors: Factors<'_>,
-        code: Option<Code<'_>>,
-    ) -> Result<(usize, Unlocked)> {
-        let mut failure: Option<Error> = None;
-        let mut tried = Vec::new();
-        for copy in &self.candidates {
-            let vault = copy.header.vault;
-            let code = code.map(|code| code.key(vault));
-            let factors = Factors {
-                code: code.as_ref(),
-                ..factors
-            };
-            for slot in copy
-                .header
-                .slots_of(kind)
-                .filter(|slot| suits(slot, factors))
-            {
-                let attempt = (vault, slot.id, slot.wrap(purpose));
-                if tried.contains(&attempt) {
-                    continue;
-                }
-                tried.push(attempt);
-                let opened = slot.open(vault, purpose, factors).and_then(|keys| {
-                    let at = self.vouched(slot, purpose, &keys)?;
-                    let slot = slot.id;
-                    Ok((at, Unlocked { keys, slot }))
-                });
-                match opened {
-                    Ok(found) => return Ok(found),
-                    // Whoever cancelled one prompt is not shown another.
-                    Err(error) if error.kind() == ErrorKind::ShareCancelled => return Err(error),
-                    Err(error) => failure = Some(telling(failure, error)),
-                }
-            }
-        }
-        Err(failure.unwrap_or_else(|| ErrorKind::NoMatchingSlot.into()))
+    /// Keeps the copy that the keys vouch for and no other.
+    fn believe(&mut self, slot: &Slot, purpose: WrapPurpose, keys: &[ClassKeys]) -> Result<()> {
+        let at = self.vouched(slot, purpose, keys)?;
+        let authentic = self.candidates.swap_remove(at);
+        self.candidates = vec![authentic];
+        self.authentic = purpose != WrapPurpose::Emergency;
+        Ok(())
     }
 
     /// The newest copy that the keys vouch for, which must have the slot they came out of. A slot
@@ -350,9 +347,11 @@ fn read_copy(dir: &VaultDir, name: FileName) -> Result<Option<Result<StoredHeade
     }
 }
 
-/// Whether a slot's shares are of the key store that is offered.
-fn suits(slot: &Slot, factors: Factors<'_>) -> bool {
-    let provider = factors.share.map(|host| host.provider().to_owned());
-    let mut shares = slot.wraps.iter().filter_map(|wrap| wrap.share.as_ref());
-    shares.all(|share| provider.as_deref() == Some(share.provider.as_str()))
+/// Whether the share that a slot takes for a purpose is of the key store that is offered.
+fn suits(slot: &Slot, purpose: WrapPurpose, factors: Factors<'_>) -> bool {
+    let share = slot.wrap(purpose).and_then(|wrap| wrap.share.as_ref());
+    share.is_none_or(|share| {
+        let offered = factors.share.map(|host| host.provider().to_owned());
+        offered.as_deref() == Some(share.provider.as_str())
+    })
 }

@@ -12,6 +12,7 @@ use crate::keys::{
 };
 
 /// A recovery code that was made and not yet confirmed: the old one still holds.
+#[must_use = "the old code holds until `confirm`"]
 pub struct RecoveryRenewal<'a> {
     lease: &'a Lease,
     credentials: Credentials<'a>,
@@ -73,18 +74,16 @@ impl<'a> RecoveryRenewal<'a> {
 /// # Errors
 ///
 /// Those of the share and the files; the header is then the old one.
-pub(crate) fn renew_everything<'k>(
-    opening: &Opening,
-    keys: impl Iterator<Item = &'k ClassKeys>,
+pub(crate) fn renew_everything(
+    lease: &Lease,
     new: &Credentials<'_>,
     code: &RecoveryCode,
 ) -> Result<SlotId> {
-    let mut found: Vec<&ClassKeys> = keys.collect();
-    found.sort_by_key(|keys| keys.class());
-    let keys = <[&ClassKeys; 3]>::try_from(found).map_err(|_| ErrorKind::NoMatchingSlot)?;
     let kind = new.slot_kind().ok_or(ErrorKind::NoMatchingSlot)?;
     let old = |slot: &Slot| slot.kind != SlotKind::Emergency;
-    let slot = opening.change(|header| renew(opening, header, keys, new, code, old, Some(kind)))?;
+    let slot = lease.with_keys(|opening, keys| {
+        opening.change(|header| renew(opening, header, keys, new, code, old, Some(kind)))
+    })?;
     slot.ok_or_else(|| ErrorKind::NoMatchingSlot.into())
 }
 

@@ -105,7 +105,10 @@ impl<'a> Slots<'a> {
     /// Puts a new slot in the place of another: a new passphrase, a share re-enrolled after the
     /// biometrics changed, a new phone. The new slot gets fresh salts and a fresh share, is opened
     /// once, and only then takes the other's place; the old platform keys are destroyed. Where the
-    /// passphrase changes, the recovery slot that takes code and passphrase follows it.
+    /// passphrase changes, the recovery slot that takes code and passphrase follows it. The one that
+    /// takes code and share does not follow the share: on a new phone, whose key store does not have
+    /// the old one's keys, call [`renew_recovery`](Self::renew_recovery) as well, or a forgotten
+    /// passphrase loses every record.
     ///
     /// # Errors
     ///
@@ -119,6 +122,11 @@ impl<'a> Slots<'a> {
 
     /// Removes a slot and destroys its platform keys, as far as `share` can: the key store that
     /// the slot was enrolled with.
+    ///
+    /// The recovery slots stay joined with the passphrase and the share that they were made with,
+    /// also where those belonged to the slot that goes: call
+    /// [`renew_recovery`](Self::renew_recovery) with the factors that stay. To change a passphrase
+    /// use [`replace`](Self::replace), which sees to it.
     ///
     /// # Errors
     ///
@@ -173,10 +181,7 @@ impl<'a> Slots<'a> {
     /// not everyday ones, [`ErrorKind::Locked`], and those of
     /// [`Vault::unlock`](crate::Vault::unlock): the credentials are tried, since new recovery slots
     /// with a mistyped passphrase would fail when they are needed.
-    pub fn renew_recovery<'b>(
-        &'b self,
-        credentials: &Credentials<'b>,
-    ) -> Result<RecoveryRenewal<'b>> {
+    pub fn renew_recovery(&self, credentials: &Credentials<'a>) -> Result<RecoveryRenewal<'a>> {
         RecoveryRenewal::begin(self.lease, *credentials)
     }
 

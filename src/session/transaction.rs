@@ -1,6 +1,7 @@
 //! One transaction over several classes, and what a failure in the middle of it leaves to do.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use super::intent::{self, Step};
 use super::live::OpenClasses;
@@ -51,8 +52,8 @@ pub(super) struct Done<T> {
 ///
 /// # Errors
 ///
-/// Those of `work`, and of the commits. Nothing was changed then, unless `waiting` says that a
-/// failure cut the transaction in two.
+/// Those of `work`, and of the commits. Nothing was changed then, unless the failure cut the
+/// transaction in two.
 pub(super) fn in_one_transaction<T>(
     open: &OpenClasses,
     classes: &[&OpenClass],
@@ -101,6 +102,8 @@ pub(super) fn in_one_transaction<T>(
         (Err(_), _) => {
             let begun = has_begun(classes, intents.first());
             let in_doubt = classes.iter().any(|class| class.store.is_in_doubt());
+            open.cut
+                .store(!matches!(begun, Ok(false)), Ordering::Release);
             if !in_doubt && matches!(begun, Ok(false)) {
                 // Refused, and rolled back as if it had never been tried.
                 *waiting = false;
@@ -128,6 +131,7 @@ pub(super) fn finish_earlier(open: &OpenClasses, waiting: &mut bool) -> Result<(
         open.classes.iter().try_for_each(OpenClass::start_over)?;
         intent::settle(open)?;
         *waiting = false;
+        open.cut.store(false, Ordering::Release);
     }
     Ok(())
 }

@@ -34,7 +34,8 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::SqliteUnsuitable`] where a setting does not take, and those of SQLite.
+/// [`ErrorKind::SqliteUnsuitable`] where a setting does not take, [`ErrorKind::ReadOnly`] where the
+/// file cannot be opened for writing, and those of SQLite.
 pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
     heap::sqlite_heap_is_wiped();
     if rusqlite::version_number() < LEAST_SQLITE {
@@ -47,8 +48,9 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
     let mut connection =
         Connection::open_with_flags_and_vfs(path, flags, VFS).map_err(from_sqlite)?;
     if connection.is_readonly(MAIN_DB).map_err(from_sqlite)? {
-        // SQLite settles for reading what it may not write, and would then make an index file
-        // (-shm) beside the log. Nothing was read or made so far.
+        // SQLite settles for reading what it may not write, be it for want of a descriptor, and
+        // would then make an index file (-shm) that no later opening accepts. Nothing was read or
+        // made so far.
         return Err(ErrorKind::ReadOnly.into());
     }
     connection
@@ -70,11 +72,13 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
 fn harden(connection: &Connection) -> Result<()> {
     for (config, value) in [
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false),
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
         (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
         (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
     ] {
         let now = connection
             .set_db_config(config, value)
@@ -107,25 +111,25 @@ fn set_pragmas(connection: &Connection, role: Role) -> Result<()> {
     if role == Role::Creator {
         // First of all: the next line but one writes, and would leave a journal file for a moment.
         journal_mode(connection, "memory")?;
-        pragma(connection, "page_size", PAGE_SIZE, PAGE_SIZE)?;
-        pragma(connection, "auto_vacuum", AUTO_VACUUM, AUTO_VACUUM)?;
+        pragma(connection, "page_size", PAGE_SIZE)?;
+        pragma(connection, "auto_vacuum", AUTO_VACUUM)?;
     }
-    pragma(connection, "temp_store", 2, 2)?;
-    pragma(connection, "mmap_size", 0, 0)?;
-    pragma(connection, "cell_size_check", 1, 1)?;
-    pragma(connection, "foreign_keys", 0, 0)?;
-    pragma(connection, "secure_delete", 1, 1)?;
-    let apple = i64::from(cfg!(target_vendor = "apple"));
-    pragma(connection, "fullfsync", apple, apple)?;
-    pragma(connection, "checkpoint_fullfsync", apple, apple)?;
+    pragma(connection, "temp_store", 2)?;
+    answering_pragma(connection, "mmap_size", 0)?;
+    pragma(connection, "cell_size_check", 1)?;
+    answering_pragma(connection, "secure_delete", 1)?;
+    if cfg!(target_vendor = "apple") {
+        pragma(connection, "fullfsync", 1)?;
+        pragma(connection, "checkpoint_fullfsync", 1)?;
+    }
     let cache = if role == Role::Reader {
         READER_CACHE_KIB
     } else {
         WRITER_CACHE_KIB
     };
-    pragma(connection, "cache_size", -cache, -cache)?;
-    pragma(connection, "cache_spill", 0, 0)?;
-    pragma(connection, "synchronous", 2, 2)?;
+    pragma(connection, "cache_size", -cache)?;
+    pragma(connection, "cache_spill", 0)?;
+    pragma(connection, "synchronous", 2)?;
     if role == Role::Creator {
         return Ok(());
     }
@@ -133,12 +137,10 @@ fn set_pragmas(connection: &Connection, role: Role) -> Result<()> {
         // This crate leaves no database in another mode, and turning it back would take a journal.
         return Err(ErrorKind::TamperDetected.into());
     }
-    pragma(
-        connection,
-        "query_only",
-        i64::from(role == Role::Reader),
-        i64::from(role == Role::Reader),
-    )
+    if role == Role::Reader {
+        pragma(connection, "query_only", 1)?;
+    }
+    Ok(())
 }
 
 /// Turns a freshly made database into WAL mode.
@@ -169,19 +171,28 @@ fn journal_mode(connection: &Connection, mode: &str) -> Result<()> {
     }
 }
 
-/// Sets a pragma and reads it back. One that is not compiled in reads as nothing, which is right
-/// only where the wanted value is 0.
-fn pragma(connection: &Connection, name: &str, value: i64, expected: i64) -> Result<()> {
-    let ignore_row = |_: &rusqlite::Row<'_>| Ok(());
+/// Sets a pragma and reads it back.
+fn pragma(connection: &Connection, name: &str, value: i64) -> Result<()> {
     connection
-        .pragma(None, name, value, ignore_row)
+        .pragma_update(None, name, value)
         .map_err(from_sqlite)?;
-    let now = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let now = connection.pragma_query_value(None, name, |row| row.get(0));
+    settled(now, value)
+}
+
+/// Sets a pragma that answers with what it now is. One that is not compiled in answers nothing,
+/// which is right only where the wanted value is 0.
+fn answering_pragma(connection: &Connection, name: &str, value: i64) -> Result<()> {
+    let now = connection.pragma_update_and_check(None, name, value, |row| row.get(0));
+    settled(now, value)
+}
+
+fn settled(now: rusqlite::Result<i64>, wanted: i64) -> Result<()> {
     let now = match now {
         Err(rusqlite::Error::QueryReturnedNoRows) => 0,
         other => other.map_err(from_sqlite)?,
     };
-    if now == expected {
+    if now == wanted {
         Ok(())
     } else {
         Err(ErrorKind::SqliteUnsuitable.into())

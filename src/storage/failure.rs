@@ -17,6 +17,11 @@ pub(super) fn from_sqlite(error: rusqlite::Error) -> Error {
     }
 }
 
+/// The same for a result that did not come through rusqlite.
+pub(super) fn from_code(extended: i32) -> Error {
+    Error::sqlite(kind(extended), extended)
+}
+
 fn kind(extended: i32) -> ErrorKind {
     match extended & 0xFF {
         ffi::SQLITE_FULL => ErrorKind::StorageFull,

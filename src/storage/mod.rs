@@ -10,10 +10,14 @@ mod connection;
 mod failure;
 mod heap;
 mod intents;
+mod main_file;
 mod names;
 mod rows;
 mod scan;
+#[cfg(test)]
+mod scan_cost;
 mod schema;
+mod slack;
 mod store;
 
 pub(crate) use heap::sqlite_heap_is_wiped;

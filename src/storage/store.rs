@@ -8,7 +8,7 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::connection::{self, Role};
 use super::failure::from_sqlite;
-use super::schema;
+use super::{schema, slack};
 use crate::error::{ErrorKind, Result};
 use crate::sealing::Sealed;
 
@@ -76,10 +76,10 @@ impl Store {
         schema::check(&writer)?;
         // What a crash left in the log, the traces of an erasure among it, goes to its place. On a
         // full disk it stays where it is, and is read from there.
-        empty_log(&writer).or_else(|error| match error.kind() {
-            ErrorKind::StorageFull => Ok(()),
-            _ => Err(error),
-        })?;
+        match empty_log(&writer) {
+            Err(error) if error.kind() == ErrorKind::StorageFull => {}
+            emptied => emptied?,
+        }
         Ok(Self {
             path: path.to_owned(),
             writer: Mutex::new(writer),
@@ -168,12 +168,13 @@ impl Store {
         forget();
         give_back_pages(&writer)?;
         empty_log(&writer)?;
+        slack::wipe(&writer)?;
         self.in_doubt.store(false, Ordering::Release);
         Ok(())
     }
 
-    /// Runs `work` on a reader, in one snapshot. Erasing waits until it is done, so hold no lock in
-    /// it.
+    /// Runs `work` in one snapshot, on a connection that is idle, else on the writer where nobody
+    /// writes, else on a new one. Erasing waits until it is done, so hold no lock in it.
     ///
     /// # Errors
     ///
@@ -183,7 +184,10 @@ impl Store {
         let idle = self.lock_readers().pop();
         let reader = match idle {
             Some(reader) => reader,
-            None => connection::open(&self.path, Role::Reader)?,
+            None => match self.writer.try_lock() {
+                Ok(writer) if writer.is_autocommit() => return in_snapshot(&writer, work),
+                _ => connection::open(&self.path, Role::Reader)?,
+            },
         };
         let value = in_snapshot(&reader, work)?;
         let mut idle = self.lock_readers();
@@ -263,5 +267,60 @@ fn empty_log(writer: &Connection) -> Result<()> {
         Ok(())
     } else {
         Err(ErrorKind::VaultBusy.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::IndexEntry;
+    use super::*;
+    use crate::id::RecordId;
+
+    const INDEX: IndexEntry = IndexEntry {
+        kind: 1,
+        subject: 1,
+        content: 1,
+        start: 0,
+        finish: 0,
+        updated: 0,
+        expires: None,
+        client: None,
+        client_version: None,
+    };
+
+    #[test]
+    fn a_second_connection_is_opened_to_read_beside_a_write_and_sees_what_is_committed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows.db");
+        std::fs::write(&path, "").unwrap();
+        let body = Sealed::from_stored(vec![0; 8]);
+        Store::create(&path, &body).unwrap();
+        let store = Store::open(&path).unwrap();
+        let id = RecordId::make().unwrap();
+        let is_there = || {
+            store
+                .read(|reading| Ok(reading.row(id)?.is_some()))
+                .unwrap()
+        };
+
+        assert!(!is_there());
+        assert_eq!(store.lock_readers().len(), 0);
+        let written = store.write(|writing| {
+            writing.insert(id, 1, &INDEX, &body)?;
+            assert!(!is_there());
+            Ok(())
+        });
+        written.unwrap();
+        assert_eq!(store.lock_readers().len(), 1);
+        assert!(is_there());
+
+        let other = RecordId::make().unwrap();
+        let failed = store.write(|writing| {
+            writing.insert(other, 1, &INDEX, &body)?;
+            Err::<(), _>(ErrorKind::Conflict.into())
+        });
+        assert!(failed.is_err());
+        store.lock_readers().clear();
+        assert!(store.read(|reading| reading.row(other)).unwrap().is_none());
     }
 }

@@ -47,14 +47,17 @@ impl Vault {
     /// Begins to make a vault in `dir`, which must not exist or be an empty directory open to
     /// nobody else. `credentials` are a passphrase joined with a share, or a passphrase of at
     /// least 15 characters where the host has no key store. Calibrating Argon2id takes up to a few
-    /// seconds.
+    /// seconds. Nothing is on disk before [`Setup::confirm_recovery`].
     ///
     /// # Errors
     ///
     /// [`ErrorKind::VaultExists`], [`ErrorKind::PassphraseTooShort`],
-    /// [`ErrorKind::PassphraseTooCommon`], [`ErrorKind::NoMatchingSlot`] for other credentials, and
-    /// those of an unsafe place ([`ErrorKind::PathIsSymlink`], [`ErrorKind::PathLooseMode`],
-    /// [`ErrorKind::PathForeignOwner`], [`ErrorKind::PathWritableParent`]).
+    /// [`ErrorKind::PassphraseTooCommon`], [`ErrorKind::NoMatchingSlot`] for other credentials,
+    /// [`ErrorKind::OutOfMemory`] where not even the floor of Argon2id fits,
+    /// [`ErrorKind::RandomUnavailable`], and those of an unsafe place
+    /// ([`ErrorKind::PathIsSymlink`], [`ErrorKind::PathLooseMode`],
+    /// [`ErrorKind::PathForeignOwner`], [`ErrorKind::PathWritableParent`],
+    /// [`ErrorKind::PathWrongType`]).
     pub fn create<'a>(
         dir: impl AsRef<Path>,
         options: Options,
@@ -90,7 +93,10 @@ impl Vault {
     ///
     /// [`ErrorKind::UnlockFailed`] for wrong factors and for a damaged slot,
     /// [`ErrorKind::NoMatchingSlot`] where no slot takes this combination,
-    /// [`ErrorKind::SessionActive`], [`ErrorKind::TamperDetected`], and those of the share:
+    /// [`ErrorKind::SessionActive`], [`ErrorKind::TamperDetected`], [`ErrorKind::OutOfMemory`];
+    /// those of the databases and their files ([`ErrorKind::DatabaseDamaged`],
+    /// [`ErrorKind::SqliteUnsuitable`], [`ErrorKind::UnsupportedFormat`], [`ErrorKind::ReadOnly`],
+    /// [`ErrorKind::StorageFull`], [`ErrorKind::Io`]); and those of the share:
     /// [`ErrorKind::ShareUnavailable`], [`ErrorKind::ShareCancelled`],
     /// [`ErrorKind::ShareInvalidated`], [`ErrorKind::ShareMissing`],
     /// [`ErrorKind::ShareMisbehaved`]. No error makes, changes or removes a key.

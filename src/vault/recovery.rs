@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use crate::error::{ErrorKind, Result};
 use crate::keys::{Credentials, Factors, RecoveryCode, WrapPurpose};
-use crate::session::{Opening, Session, Unlocked, check_passphrase, renew_everything};
+use crate::session::{Lease, Opening, Session, Unlocked, check_passphrase, renew_everything};
 
 /// A recovery under way: the old code opened the vault, and nothing has changed yet. A code is
 /// used once: confirming replaces it together with every everyday and biometric slot.
+#[must_use = "nothing changes before `confirm`"]
 pub struct Recovery<'a> {
     opening: &'a Arc<Opening>,
-    /// Until the session takes them over.
+    /// Until they open the vault.
     keys: Option<[Unlocked; 2]>,
+    /// The vault, open, while the header waits to be written.
+    open: Option<(Session, Lease)>,
     new: Credentials<'a>,
     code: RecoveryCode,
 }
@@ -36,6 +39,7 @@ impl<'a> Recovery<'a> {
         Ok(Self {
             opening,
             keys: Some([standard, priority]),
+            open: None,
             new,
             code,
         })
@@ -46,26 +50,31 @@ impl<'a> Recovery<'a> {
         &self.code
     }
 
-    /// Writes the new slots in the place of the old, in one header, and opens the vault.
+    /// Opens the vault and writes the new slots in the place of the old, in one header.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::RecoveryCodeMistyped`] and [`ErrorKind::RecoveryNotConfirmed`], after which it
-    /// may be tried again; those of the share and the files, after which the old code still holds.
-    /// [`ErrorKind::SlotTableFull`] where emergency slots leave no room for the new ones, and
-    /// [`ErrorKind::SessionActive`] while the vault is open. Once it has opened the vault, or
-    /// failed to after the header was written, it answers [`ErrorKind::SessionActive`] for good:
-    /// unlock with the new factors.
+    /// [`ErrorKind::RecoveryCodeMistyped`], [`ErrorKind::RecoveryNotConfirmed`],
+    /// [`ErrorKind::SessionActive`] while the vault is open, [`ErrorKind::SlotTableFull`] where
+    /// emergency slots leave no room for the new ones, those of a [`Session`], of the share and of
+    /// the files. Whatever the error, the header is the old one and the old code still holds.
+    /// Confirming may be tried again, unless the databases did not open: it then answers
+    /// [`ErrorKind::Locked`], and the recovery begins anew.
     pub fn confirm(&mut self, typed: &[u8]) -> Result<Session> {
         if !RecoveryCode::parse(typed)?.matches(&self.code) {
             return Err(ErrorKind::RecoveryNotConfirmed.into());
         }
-        self.opening.check_idle()?;
-        let keys = self.keys.as_ref().ok_or(ErrorKind::SessionActive)?;
-        let all = keys.iter().flat_map(|unlocked| &unlocked.keys);
-        let slot = renew_everything(self.opening, all, &self.new, &self.code)?;
-        let [standard, _] = self.keys.take().ok_or(ErrorKind::SessionActive)?;
-        Session::begin(self.opening, Unlocked { slot, ..standard })
+        if self.open.is_none() {
+            self.opening.check_idle()?;
+            let [standard, priority] = self.keys.take().ok_or(ErrorKind::Locked)?;
+            let session = Session::begin(self.opening, standard)?;
+            let lease = session.lease(priority, Factors::default())?;
+            self.open = Some((session, lease));
+        }
+        let (_, lease) = self.open.as_ref().ok_or(ErrorKind::Locked)?;
+        let slot = renew_everything(lease, &self.new, &self.code)?;
+        let (session, _) = self.open.take().ok_or(ErrorKind::Locked)?;
+        Ok(session.opened_by(slot))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::session::{NewSlot, Opening, check_passphrase, create_database, recove
 /// A vault about to be made. Show [`recovery_code`](Self::recovery_code), have it typed back, and
 /// call [`confirm_recovery`](Self::confirm_recovery); until then nothing is on disk and no platform
 /// key exists.
+#[must_use = "there is no vault before `confirm_recovery`"]
 pub struct Setup<'a> {
     path: PathBuf,
     options: Options,

@@ -12,8 +12,10 @@
 )]
 
 pub mod data;
+pub mod fixture;
 pub mod host;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use vitalock::{Credentials, Kdf, KdfParameters, Options, Passphrase, Vault};
@@ -36,6 +38,16 @@ impl Scratch {
     pub fn path(&self) -> &Path {
         self.0.path()
     }
+}
+
+/// Everything in a directory: names and contents.
+pub fn files_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let file = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().unwrap();
+        (name, std::fs::read(entry.path()).unwrap())
+    };
+    entries.map(file).collect()
 }
 
 pub const WORDS: &[u8] = "vier stille Reiher waten".as_bytes();
