@@ -2,7 +2,7 @@
 //! crate wrote, with every combination of factors that should and with none that should not.
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-#[path = "support/spec.rs"]
+#[path = "support/spec/mod.rs"]
 mod spec;
 #[path = "support/mod.rs"]
 mod support;

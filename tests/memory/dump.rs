@@ -11,7 +11,7 @@ pub(crate) const PIECE: usize = 16;
 pub(crate) struct Pieces {
     pieces: Vec<(Vec<u8>, usize)>,
     known: HashSet<Vec<u8>>,
-    /// Wherever a piece lies, one of its words lies at an address that is a multiple of eight:
+    /// Wherever a whole piece lies, one of its words lies at an address that is a multiple of eight:
     /// that word, with the piece and where in it the word stands.
     words: HashMap<u64, Vec<(usize, usize)>>,
     /// Whether any word in `words` has this hash.
@@ -38,23 +38,30 @@ impl Pieces {
         }
     }
 
-    /// Adds a secret, piece by piece; the last may overlap the one before it.
-    pub(crate) fn add(&mut self, secret: &[u8], needle: usize) {
+    /// Adds a secret in pieces; the last may overlap the one before it. `by_words`: a word of it is
+    /// enough where it lies as words lie.
+    pub(crate) fn add(&mut self, secret: &[u8], needle: usize, by_words: bool) {
         assert!(secret.len() >= PIECE, "too short to be told from chance");
         let last = secret.len() - PIECE;
         for start in (0..last).step_by(PIECE).chain([last]) {
-            let piece = &secret[start..start + PIECE];
-            let said = piece.iter().any(|byte| *byte != piece[0]);
-            if !said || !self.known.insert(piece.to_vec()) {
-                continue;
-            }
-            let number = self.pieces.len();
-            self.pieces.push((piece.to_vec(), needle));
-            for offset in 0..WORD {
-                let word = u64::from_le_bytes(piece[offset..offset + WORD].try_into().unwrap());
-                self.words.entry(word).or_default().push((number, offset));
-                self.seen[hash(word)] = true;
-            }
+            self.add_piece(&secret[start..start + PIECE], needle, WORD);
+        }
+        for word in secret.chunks_exact(WORD).filter(|_| by_words) {
+            self.add_piece(word, needle, 1);
+        }
+    }
+
+    fn add_piece(&mut self, piece: &[u8], needle: usize, alignments: usize) {
+        let said = piece.iter().any(|byte| *byte != piece[0]);
+        if !said || !self.known.insert(piece.to_vec()) {
+            return;
+        }
+        let number = self.pieces.len();
+        self.pieces.push((piece.to_vec(), needle));
+        for offset in 0..alignments {
+            let word = u64::from_le_bytes(piece[offset..offset + WORD].try_into().unwrap());
+            self.words.entry(word).or_default().push((number, offset));
+            self.seen[hash(word)] = true;
         }
     }
 

@@ -2,8 +2,8 @@
 //! another process uses a vault in many ways and stops on the way, and this one searches
 //! all of its memory for every secret that a second reader of the format finds.
 //!
-//! The secrets are searched for in pieces of 16 bytes, so half a key counts. What a stopped thread
-//! has in its registers is not searched.
+//! The secrets are searched for in pieces of 16 bytes anywhere and of 8 bytes where words lie, so a
+//! quarter of a key counts. What a stopped thread has in its registers is not searched.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -21,8 +21,9 @@ mod dump;
 mod link;
 mod needles;
 mod parent;
+mod person;
 mod shapes;
-#[path = "../support/spec.rs"]
+#[path = "../support/spec/mod.rs"]
 mod spec;
 
 /// One test for each way of using a vault, and the table by which the other process finds it.
@@ -38,10 +39,10 @@ macro_rules! shapes {
         fn shape(name: &str) -> fn(&child::Child) {
             match name {
                 $(stringify!($name) => $shape,)+
-                "control" => shapes::control,
-                "leak" => shapes::leak,
-                "protection" => shapes::protection,
-                "sqlite first" => shapes::sqlite_first,
+                "control" => shapes::proof::control,
+                "leak" => shapes::proof::leak,
+                "protection" => shapes::proof::protection,
+                "sqlite first" => shapes::proof::sqlite_first,
                 _ => panic!("there is no such shape"),
             }
         }
@@ -49,42 +50,42 @@ macro_rules! shapes {
 }
 
 shapes! {
-    unlocking_by_passphrase_and_share_leaves_nothing => shapes::primary,
-    unlocking_by_biometric_leaves_nothing => shapes::biometric,
-    unlocking_by_passphrase_alone_leaves_nothing => shapes::passphrase,
-    unlocking_for_an_emergency_leaves_nothing => shapes::emergency,
-    recovering_by_code_and_passphrase_leaves_nothing => shapes::recovery_by_passphrase,
-    recovering_by_code_and_share_leaves_nothing => shapes::recovery_by_share,
-    recovering_by_code_alone_leaves_nothing => shapes::recovery_by_code,
-    wrong_factors_before_the_right_ones_leave_nothing => shapes::wrong_factors,
-    unlocking_again_and_again_leaves_nothing => shapes::many_unlocks,
-    making_a_vault_leaves_nothing => shapes::setup,
-    making_a_vault_with_many_lanes_leaves_nothing => shapes::setup_with_lanes,
-    small_and_large_bodies_leave_nothing => shapes::sizes,
-    a_batch_over_all_classes_leaves_nothing => shapes::batch,
-    a_batch_that_is_rolled_back_leaves_nothing => shapes::rollback,
-    writes_that_are_refused_leave_nothing => shapes::refused_writes,
-    revisions_and_their_history_leave_nothing => shapes::history,
-    a_record_that_moves_between_classes_leaves_nothing => shapes::move_between_classes,
-    getting_many_and_reading_matches_to_the_end_leaves_nothing => shapes::full_reads,
-    an_iterator_left_half_way_and_kept_leaves_nothing => shapes::abandoned_iterator,
-    an_iterator_of_a_lease_that_ended_holds_nothing => shapes::abandoned_lease_iterator,
-    paging_with_cursors_leaves_nothing => shapes::cursors,
-    erasing_a_record_leaves_nothing => shapes::erase,
-    erasing_a_person_takes_the_key_out_of_memory_at_once => shapes::erase_subject,
-    removing_what_has_expired_leaves_nothing => shapes::expiry,
-    ending_a_lease_takes_the_priority_keys_out_of_memory_at_once => shapes::lease,
-    a_lease_left_open_while_the_session_locks_leaves_nothing => shapes::lock_under_lease,
-    importing_fhir_leaves_nothing => shapes::fhir,
-    many_threads_that_read_and_stay_leave_nothing => shapes::threads,
-    threads_that_end_and_one_that_panics_leave_nothing => shapes::ended_threads,
-    locking_while_others_read_leaves_nothing => shapes::lock_under_load,
-    changing_the_passphrase_leaves_nothing => shapes::new_passphrase,
-    adding_and_removing_slots_leaves_nothing => shapes::slots,
-    renewing_the_recovery_code_leaves_nothing => shapes::new_code,
-    rows_that_were_tampered_with_leave_nothing => shapes::tampered,
-    dropping_without_locking_leaves_nothing => shapes::dropped,
-    clones_of_a_session_that_outlive_it_hold_nothing => shapes::clones,
+    unlocking_by_passphrase_and_share_leaves_nothing => shapes::unlocking::primary,
+    unlocking_by_biometric_leaves_nothing => shapes::unlocking::biometric,
+    unlocking_by_passphrase_alone_leaves_nothing => shapes::unlocking::passphrase,
+    unlocking_for_an_emergency_leaves_nothing => shapes::unlocking::emergency,
+    recovering_by_code_and_passphrase_leaves_nothing => shapes::recovering::recovery_by_passphrase,
+    recovering_by_code_and_share_leaves_nothing => shapes::recovering::recovery_by_share,
+    recovering_by_code_alone_leaves_nothing => shapes::recovering::recovery_by_code,
+    wrong_factors_before_the_right_ones_leave_nothing => shapes::unlocking::wrong_factors,
+    unlocking_again_and_again_leaves_nothing => shapes::unlocking::many_unlocks,
+    making_a_vault_leaves_nothing => shapes::making::setup,
+    making_a_vault_with_many_lanes_leaves_nothing => shapes::making::setup_with_lanes,
+    small_and_large_bodies_leave_nothing => shapes::writing::sizes,
+    a_batch_over_all_classes_leaves_nothing => shapes::writing::batch,
+    a_batch_that_is_rolled_back_leaves_nothing => shapes::writing::rollback,
+    writes_that_are_refused_leave_nothing => shapes::writing::refused_writes,
+    revisions_and_their_history_leave_nothing => shapes::writing::history,
+    a_record_that_moves_between_classes_leaves_nothing => shapes::writing::move_between_classes,
+    getting_many_and_reading_matches_to_the_end_leaves_nothing => shapes::reading::full_reads,
+    an_iterator_left_half_way_and_kept_leaves_nothing => shapes::reading::abandoned_iterator,
+    an_iterator_of_a_lease_that_ended_holds_nothing => shapes::reading::abandoned_lease_iterator,
+    paging_with_cursors_leaves_nothing => shapes::reading::cursors,
+    erasing_a_record_leaves_nothing => shapes::erasing::erase,
+    erasing_a_person_takes_the_key_out_of_memory_at_once => shapes::erasing::erase_subject,
+    removing_what_has_expired_leaves_nothing => shapes::erasing::expiry,
+    ending_a_lease_takes_the_priority_keys_out_of_memory_at_once => shapes::leasing::lease,
+    a_lease_left_open_while_the_session_locks_leaves_nothing => shapes::leasing::lock_under_lease,
+    importing_fhir_leaves_nothing => shapes::importing::fhir,
+    many_threads_that_read_and_stay_leave_nothing => shapes::threading::threads,
+    threads_that_end_and_one_that_panics_leave_nothing => shapes::threading::ended_threads,
+    locking_while_others_read_leaves_nothing => shapes::threading::lock_under_load,
+    changing_the_passphrase_leaves_nothing => shapes::slots::new_passphrase,
+    adding_and_removing_slots_leaves_nothing => shapes::slots::slots,
+    renewing_the_recovery_code_leaves_nothing => shapes::slots::new_code,
+    rows_that_were_tampered_with_leave_nothing => shapes::writing::tampered,
+    dropping_without_locking_leaves_nothing => shapes::threading::dropped,
+    clones_of_a_session_that_outlive_it_hold_nothing => shapes::threading::clones,
 }
 
 /// What the other tests start as a process of its own.

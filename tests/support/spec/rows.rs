@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::fields::Fields;
 use super::{ClassKeys, EMERGENCY, Key, STANDARD, array, lp, message_key, open};
 
 /// All that a class's database says.
@@ -82,7 +83,7 @@ fn check_schema(connection: &Connection) {
         (pragma("application_id"), pragma("user_version")),
         (0x5654_4C4B, 1)
     );
-    let page = include_str!("../../docs/spec/05-schema-and-pragmas.md");
+    let page = include_str!("../../../docs/spec/05-schema-and-pragmas.md");
     let words = |sql: &str| sql.split_whitespace().collect::<Vec<_>>().join(" ");
     let sql = page.split("```sql\n").nth(1).unwrap();
     let sql = sql.split("```").next().unwrap();
@@ -338,7 +339,7 @@ impl Reader<'_> {
             device: has(8).then(|| fields.text()),
             app: has(16).then(|| fields.text()),
             content_type: fields.text(),
-            body: fields.0.to_vec(),
+            body: fields.rest().to_vec(),
         }
     }
 
@@ -376,34 +377,5 @@ fn sealed(row: &rusqlite::Row<'_>) -> Sealed {
         kind: row.get(2).unwrap(),
         subject: row.get(3).unwrap(),
         body: row.get(4).unwrap(),
-    }
-}
-
-/// What an envelope holds, front to back.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn take(&mut self, length: usize) -> &[u8] {
-        let (taken, rest) = self.0.split_at(length);
-        self.0 = rest;
-        taken
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.take(1)[0]
-    }
-
-    fn time(&mut self) -> i64 {
-        i64::from_le_bytes(array(self.take(8)))
-    }
-
-    fn number(&mut self) -> u64 {
-        u64::from_le_bytes(array(self.take(8)))
-    }
-
-    fn text(&mut self) -> String {
-        let length = u32::from_le_bytes(array(self.take(4)));
-        let length = usize::try_from(length).unwrap();
-        String::from_utf8(self.take(length).to_vec()).unwrap()
     }
 }
