@@ -126,6 +126,7 @@ fn main() {
             "vitalock",
             "ratio",
             "quartiles",
+            "processor",
             "target",
         ]
         .map(str::to_owned)
@@ -166,6 +167,7 @@ impl Line {
         cells.extend(self.figures.iter().map(|figure| micros(figure.micros)));
         cells.push(format!("{:.2}", own.ratio));
         cells.push(format!("{:.2}-{:.2}", own.quartiles.0, own.quartiles.1));
+        cells.push(format!("{:.2}", own.processor));
         cells.push(self.target.map_or_else(String::new, |target| {
             let met = if own.ratio <= target { "met" } else { "MISSED" };
             format!("{target:.2} {met}")

@@ -9,9 +9,9 @@ use std::io::{BufRead, BufReader, Write, stdin, stdout};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use super::clock::{Clock, Spent};
 use super::plain::{Manner, Plain};
 use super::population::{bundles, mix, observation, strangers};
 use super::question::{Question, Shape};
@@ -76,6 +76,8 @@ pub(crate) enum Task {
 pub(crate) struct Outcome {
     /// Microseconds for one of what was done.
     pub(crate) micros: f64,
+    /// Microseconds of the processor's time.
+    pub(crate) processor: f64,
     /// Something about what was read or written, such as how many bytes it was.
     pub(crate) answer: u64,
 }
@@ -115,9 +117,10 @@ impl Peer {
         let mut line = String::new();
         self.outcomes.read_line(&mut line).unwrap();
         let mut words = line.split_whitespace();
-        let mut word = || words.next().expect("the child answers in two words");
+        let mut word = || words.next().expect("the child answers in three words");
         Outcome {
             micros: word().parse().unwrap(),
+            processor: word().parse().unwrap(),
             answer: word().parse().unwrap(),
         }
     }
@@ -169,7 +172,10 @@ fn serve(kind: Kind, at: &Path) {
             }
             _ => task.run(store.as_mut(), round),
         };
-        println!("{} {}", outcome.micros, outcome.answer);
+        println!(
+            "{} {} {}",
+            outcome.micros, outcome.processor, outcome.answer
+        );
         stdout().flush().unwrap();
     }
 }
@@ -181,62 +187,62 @@ impl Task {
         let chance = |at: u64| mix(round << 32 | at);
         match self {
             Self::Fill(many) => {
-                let mut spent = Duration::ZERO;
+                let mut spent = Spent::default();
                 for first in (size..size + many).step_by(1_000) {
                     let records = (first..size + many).take(1_000).map(observation).collect();
-                    let clock = Instant::now();
+                    let clock = Clock::start();
                     store.put(records);
-                    spent += clock.elapsed();
+                    spent += clock.stop();
                 }
                 outcome(spent, many, store.len())
             }
             Self::Single(many) => {
                 let records: Vec<_> = (size..size + many).map(observation).collect();
-                let clock = Instant::now();
+                let clock = Clock::start();
                 for record in records {
                     store.put(vec![record]);
                 }
-                outcome(clock.elapsed(), many, store.len())
+                outcome(clock.stop(), many, store.len())
             }
             Self::Strangers(many) => {
                 let records = strangers(size..size + many);
-                let clock = Instant::now();
+                let clock = Clock::start();
                 store.put(records);
-                outcome(clock.elapsed(), many, store.len())
+                outcome(clock.stop(), many, store.len())
             }
             Self::Read(many) => {
                 let numbers: Vec<_> = (0..many).map(|at| chance(at) % size).collect();
-                let clock = Instant::now();
+                let clock = Clock::start();
                 let bytes: usize = numbers.into_iter().map(|number| store.read(number)).sum();
-                outcome(clock.elapsed(), many, black_box(bytes) as u64)
+                outcome(clock.stop(), many, black_box(bytes) as u64)
             }
             Self::Find(shape, many, most) => {
                 let questions = prepared(store, shape, many, chance);
                 let (mut found, mut bytes) = (0, 0);
-                let clock = Instant::now();
+                let clock = Clock::start();
                 for question in &questions {
                     let (records, length) = store.find(question, most as usize);
                     found += records;
                     bytes += length;
                 }
-                let spent = clock.elapsed();
+                let spent = clock.stop();
                 assert!(found > 0, "a question finds something");
                 outcome(spent, many, black_box(found + bytes) as u64)
             }
             Self::Count(shape, many) => {
                 let questions = prepared(store, shape, many, chance);
-                let clock = Instant::now();
+                let clock = Clock::start();
                 let counted = questions.iter().map(|question| store.count(question)).sum();
-                outcome(clock.elapsed(), many, counted)
+                outcome(clock.stop(), many, counted)
             }
             Self::Import => import(store),
             Self::Open(files, many) => {
-                let (mut spent, mut bytes) = (Duration::ZERO, 0);
+                let (mut spent, mut bytes) = (Spent::default(), 0);
                 for at in 0..many {
                     store.close();
-                    let clock = Instant::now();
+                    let clock = Clock::start();
                     bytes += store.open(chance(at) % size, files);
-                    spent += clock.elapsed();
+                    spent += clock.stop();
                 }
                 outcome(spent, many, bytes as u64)
             }
@@ -245,15 +251,16 @@ impl Task {
                 store.close();
                 store.unlock(cost);
                 store.close();
-                let clock = Instant::now();
+                let clock = Clock::start();
                 store.unlock(cost);
-                let spent = clock.elapsed();
+                let spent = clock.stop();
                 store.close();
                 store.open(0, Files::One);
                 outcome(spent, 1, 0)
             }
             Self::Size => Outcome {
                 micros: store.bytes_on_disk() as f64,
+                processor: 1.0,
                 answer: 0,
             },
         }
@@ -322,14 +329,16 @@ fn import(store: &mut dyn Store) -> Outcome {
     for bundle in before {
         store.import(bundle);
     }
-    let clock = Instant::now();
+    let clock = Clock::start();
     let resources: usize = timed.iter().map(|bundle| store.import(bundle)).sum();
-    outcome(clock.elapsed(), resources as u64, resources as u64)
+    outcome(clock.stop(), resources as u64, resources as u64)
 }
 
-fn outcome(spent: Duration, many: u64, answer: u64) -> Outcome {
+fn outcome(spent: Spent, many: u64, answer: u64) -> Outcome {
+    let each = |time: std::time::Duration| time.as_secs_f64() * 1e6 / many as f64;
     Outcome {
-        micros: spent.as_secs_f64() * 1e6 / many as f64,
+        micros: each(spent.wall),
+        processor: each(spent.processor),
         answer,
     }
 }

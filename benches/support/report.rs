@@ -16,18 +16,20 @@ pub(crate) struct Figure {
     /// The median, and the quartiles, of this store's time by plain SQLite's in the same round.
     pub(crate) ratio: f64,
     pub(crate) quartiles: (f64, f64),
+    /// The median of the same ratio of the processor's time.
+    pub(crate) processor: f64,
 }
 
 /// Has every peer do a task in every round, each round beginning with another peer, and compares
 /// within rounds: what disturbs the machine for a while disturbs all of them.
 pub(crate) fn paired(peers: &mut [Peer], task: Task, rounds: u64) -> Vec<Figure> {
-    let mut times = vec![Vec::new(); peers.len()];
+    let mut outcomes: Vec<Vec<Outcome>> = vec![Vec::new(); peers.len()];
     for round in 0..rounds {
         let mut answer = None;
         for turn in 0..peers.len() {
             let at = (turn + round as usize) % peers.len();
-            let outcome: Outcome = peers[at].run(task, round);
-            times[at].push(outcome.micros);
+            let outcome = peers[at].run(task, round);
+            outcomes[at].push(outcome);
             assert_eq!(
                 *answer.get_or_insert(outcome.answer),
                 outcome.answer,
@@ -36,17 +38,23 @@ pub(crate) fn paired(peers: &mut [Peer], task: Task, rounds: u64) -> Vec<Figure>
         }
     }
     let plain = peers.iter().position(|peer| peer.kind == Kind::Plain);
-    let plain = times[plain.expect("plain SQLite takes part")].clone();
-    let figure = |(peer, times): (&Peer, &Vec<f64>)| {
-        let mut ratios: Vec<_> = times.iter().zip(&plain).map(|(own, p)| own / p).collect();
+    let plain = outcomes[plain.expect("plain SQLite takes part")].clone();
+    let figure = |(peer, own): (&Peer, &Vec<Outcome>)| {
+        let ratios = |time: fn(&Outcome) -> f64| -> Vec<f64> {
+            let pairs = own.iter().zip(&plain);
+            pairs.map(|(own, plain)| time(own) / time(plain)).collect()
+        };
+        let mut wall = ratios(|outcome| outcome.micros);
+        let mut times: Vec<_> = own.iter().map(|outcome| outcome.micros).collect();
         Figure {
             kind: peer.kind,
-            micros: quantile(&mut times.clone(), 0.5),
-            ratio: quantile(&mut ratios, 0.5),
-            quartiles: (quantile(&mut ratios, 0.25), quantile(&mut ratios, 0.75)),
+            micros: quantile(&mut times, 0.5),
+            ratio: quantile(&mut wall, 0.5),
+            quartiles: (quantile(&mut wall, 0.25), quantile(&mut wall, 0.75)),
+            processor: quantile(&mut ratios(|outcome| outcome.processor), 0.5),
         }
     };
-    peers.iter().zip(&times).map(figure).collect()
+    peers.iter().zip(&outcomes).map(figure).collect()
 }
 
 impl Figure {
@@ -56,6 +64,7 @@ impl Figure {
             "micros": self.micros,
             "ratio": self.ratio,
             "ratio_quartiles": [self.quartiles.0, self.quartiles.1],
+            "ratio_of_processor_time": self.processor,
         })
     }
 }
