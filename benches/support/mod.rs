@@ -23,4 +23,5 @@ pub(crate) mod report;
 pub(crate) mod sealed;
 #[path = "../../tests/support/mod.rs"]
 pub(crate) mod shared;
+pub(crate) mod sql;
 pub(crate) mod store;

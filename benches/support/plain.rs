@@ -12,6 +12,7 @@ use vitalock::{KdfParameters, Timestamp, Vault, fhir::Reader};
 use super::population::{CONTENT_TYPE, KIND, Observation};
 use super::question::Question;
 use super::shared::WORDS;
+use super::sql;
 use super::store::{Cost, Files, Store};
 
 /// How SQLite is set up.
@@ -196,7 +197,7 @@ impl Plain {
             if manner == Manner::Hardened {
                 connection.pragma_update(None, "auto_vacuum", 2).unwrap();
             }
-            connection.execute_batch(SCHEMA).unwrap();
+            connection.execute_batch(sql::SCHEMA).unwrap();
         }
         let open = Some(Open::new(&file, manner));
         Self {
@@ -220,13 +221,23 @@ impl Plain {
         let mut subject =
             |name: &str| number_of(&mut open.subjects, &open.connection, "subjects", name);
         let (select, count, values) = match question {
-            Question::Latest { subject: name } => (LATEST, COUNT_LATEST, (subject(name), kind, 0)),
-            Question::Window { from, until } => (IN_WINDOW, COUNT_WINDOW, (kind, *from, *until)),
-            Question::Since { number } => (SINCE, COUNT_SINCE, (self.since[number], 0, 0)),
+            Question::Latest { subject: name } => {
+                (sql::LATEST, sql::COUNT_LATEST, (subject(name), kind, 0))
+            }
+            Question::Window { from, until } => {
+                (sql::IN_WINDOW, sql::COUNT_WINDOW, (kind, *from, *until))
+            }
+            Question::Since { number } => {
+                (sql::SINCE, sql::COUNT_SINCE, (self.since[number], 0, 0))
+            }
             Question::Timeline {
                 subject: name,
                 until,
-            } => (TIMELINE, COUNT_TIMELINE, (subject(name), *until, 0)),
+            } => (
+                sql::TIMELINE,
+                sql::COUNT_TIMELINE,
+                (subject(name), *until, 0),
+            ),
         };
         Bound {
             select,
@@ -272,7 +283,7 @@ impl Plain {
         let subject = row.subject.unwrap_or("");
         let subject = number_of(&mut open.subjects, connection, "subjects", subject);
         let (start, finish) = row.effective.unwrap_or((i64::MIN, i64::MIN));
-        let mut statement = connection.prepare_cached(INSERT).unwrap();
+        let mut statement = connection.prepare_cached(sql::INSERT).unwrap();
         statement
             .execute(params![
                 id,
@@ -331,7 +342,7 @@ fn connect(file: &Path, manner: Manner) -> Connection {
     connection
 }
 
-/// A question as SQL. Each statement takes three values, needed or not; `select` a limit as well.
+/// A question as SQL.
 struct Bound {
     select: &'static str,
     count: &'static str,
@@ -382,7 +393,7 @@ fn execute(connection: &Connection, sql: &str) {
 }
 
 fn read(connection: &Connection, id: &[u8; 16]) -> usize {
-    let mut statement = connection.prepare_cached(BY_ID).unwrap();
+    let mut statement = connection.prepare_cached(sql::BY_ID).unwrap();
     let found = statement.query_row([id], Found::read).unwrap();
     found.body.len()
 }
@@ -417,66 +428,3 @@ fn number_of(
     known.insert(name.to_owned(), number);
     number
 }
-
-const SCHEMA: &str = "
-CREATE TABLE terms (term INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-CREATE TABLE subjects (subject INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE) STRICT;
-CREATE TABLE records (place INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, revision INTEGER NOT NULL,
-  kind INTEGER NOT NULL, subject INTEGER NOT NULL, content INTEGER NOT NULL,
-  start INTEGER NOT NULL, finish INTEGER NOT NULL, updated INTEGER NOT NULL,
-  expires INTEGER, client BLOB, client_version INTEGER, body BLOB NOT NULL) STRICT;
-CREATE INDEX records_by_subject_kind ON records (subject, kind, start);
-CREATE INDEX records_by_subject ON records (subject, start);
-CREATE INDEX records_by_kind ON records (kind, start);
-CREATE INDEX records_by_content ON records (content, start);
-CREATE INDEX records_by_start ON records (start);
-CREATE UNIQUE INDEX records_by_updated ON records (updated);
-CREATE UNIQUE INDEX records_by_client ON records (client) WHERE client IS NOT NULL;
-CREATE INDEX records_by_expiry ON records (expires) WHERE expires IS NOT NULL;
-";
-
-macro_rules! select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT place, id, revision, kind, subject, content, start, finish, updated, expires, \
-             client, client_version, body FROM records ",
-            $rest
-        )
-    };
-}
-
-const INSERT: &str = "INSERT INTO records (id, revision, kind, subject, content, start, finish, \
-    updated, expires, client, client_version, body) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-const BY_ID: &str = select!("WHERE id = ?1");
-const LATEST: &str = select!(
-    "INDEXED BY records_by_subject_kind WHERE subject = ?1 AND kind = ?2 AND ?3 = 0 \
-     ORDER BY start DESC, place DESC LIMIT ?4"
-);
-const IN_WINDOW: &str = select!(
-    "INDEXED BY records_by_kind WHERE kind = ?1 AND start >= ?2 AND start < ?3 \
-     ORDER BY start DESC, place DESC LIMIT ?4"
-);
-const SINCE: &str = select!(
-    "INDEXED BY records_by_updated WHERE updated >= ?1 AND ?2 = 0 AND ?3 = 0 \
-     ORDER BY updated LIMIT ?4"
-);
-const TIMELINE: &str = select!(
-    "INDEXED BY records_by_subject WHERE subject = ?1 AND start < ?2 AND ?3 = 0 \
-     ORDER BY start DESC, place DESC LIMIT ?4"
-);
-
-macro_rules! count {
-    ($rest:literal) => {
-        concat!("SELECT count(*) FROM records ", $rest)
-    };
-}
-
-const COUNT_LATEST: &str =
-    count!("INDEXED BY records_by_subject_kind WHERE subject = ?1 AND kind = ?2 AND ?3 = 0");
-const COUNT_WINDOW: &str =
-    count!("INDEXED BY records_by_kind WHERE kind = ?1 AND start >= ?2 AND start < ?3");
-const COUNT_SINCE: &str =
-    count!("INDEXED BY records_by_updated WHERE updated >= ?1 AND ?2 = 0 AND ?3 = 0");
-const COUNT_TIMELINE: &str =
-    count!("INDEXED BY records_by_subject WHERE subject = ?1 AND start < ?2 AND ?3 = 0");
