@@ -62,7 +62,10 @@ pub(crate) fn fhir(child: &Child) {
     // One resource alone, and documents that are refused: near the end, or for a text where none
     // belongs.
     for resource in &resources {
-        let record = reader.resource(resource.json()).unwrap().to_record_from("a server");
+        let record = reader
+            .resource(resource.json())
+            .unwrap()
+            .to_record_from("a server");
         assert_eq!(record.body(), resource.json());
     }
     let cut = &document.bytes()[..document.bytes().len() - 3];
