@@ -121,10 +121,10 @@ fn every_slot_gives_the_classes_of_its_kind_to_its_own_factors_and_no_others() {
     let other_code = "0000-0000-0000-0000-0000-0000-0000";
     for slot in &header.slots {
         let right = Factors {
-            passphrase: if slot.kind == "passphrase" {
-                LONG_WORDS
-            } else {
-                WORDS
+            passphrase: match &*slot.kind {
+                // The recovery slot follows the passphrase that was added last.
+                "passphrase" | "recovery-passphrase" => LONG_WORDS,
+                _ => WORDS,
             },
             release: &release,
             recovery_code: &made.code,

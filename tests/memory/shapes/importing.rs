@@ -46,7 +46,8 @@ pub(crate) fn fhir(child: &Child) {
     let document = bundle(child);
     let reader = fhir::Reader::new();
     let resources = reader.bundle(document.bytes()).unwrap();
-    let batch: Batch = resources.iter().map(fhir::Resource::to_record).collect();
+    let record = |resource: &fhir::Resource<'_>| resource.to_record_from("a server");
+    let batch: Batch = resources.iter().map(record).collect();
     let stored = session.commit(&batch).unwrap();
     assert!(
         stored

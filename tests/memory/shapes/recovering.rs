@@ -29,7 +29,8 @@ fn confirm(child: &Child, vault: &Vault, old: Credentials<'_>, new: Credentials<
 
 pub(crate) fn recovery_by_passphrase(child: &Child) {
     recover(child, |vault, code, new| {
-        let words = child.words("everyday words");
+        // The recovery slots follow the passphrase that was added last.
+        let words = child.words("long words");
         confirm(
             child,
             vault,

@@ -38,12 +38,13 @@ pub(crate) fn slots(child: &Child) {
     let (finger, words) = (child.host("finger"), child.words("new words"));
     let slots = lease.slots();
     let biometric = slots.dangerous_add_biometric_for_priority(&finger).unwrap();
-    let passphrase = slots.add(&Credentials::passphrase(&words)).unwrap();
+    let earlier = session.slot();
+    slots.add(&Credentials::passphrase(&words)).unwrap();
     drop(words);
     let emergency = slots.add_emergency().unwrap();
     emergency.reveal(|code| child.link.ask_with("made ", code.as_bytes(), &mut [0]));
     drop(emergency);
-    slots.remove(passphrase, None).unwrap();
+    slots.remove(earlier, Some(&child.host("phone"))).unwrap();
     slots.remove(biometric, Some(&finger)).unwrap();
     child.stop("lease");
     drop(lease);
