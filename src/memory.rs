@@ -1,7 +1,7 @@
 //! The one small piece of memory that keys live in.
 //!
 //! **Does** map a private region of 16 KiB, ask the system to keep it out of swap and out of core
-//! dumps, and hand out 32-byte cells of it; scrub the stack that a cipher has used.
+//! dumps, and hand out 32-byte cells of it; scrub the stack and the registers that a cipher used.
 //! **Never** fails for want of a locked cell: the caller then keeps the key on the heap.
 //! **Format** none.
 #![expect(

@@ -1,5 +1,5 @@
-//! After locking, no key, no passphrase and no plaintext is left in the process's memory (R-80 to
-//! another process uses a vault in many ways and stops on the way, and this one searches
+//! After locking, no key, no passphrase and no plaintext is left in the process's memory (R-80,
+//! another process uses a vault in many ways and stops on the way, and this one searches
 //! all of its memory for every secret that a second reader of the format finds.
 //!
 //! The secrets are searched for in pieces of 16 bytes anywhere and of 8 bytes where words lie, so a
