@@ -109,7 +109,9 @@ impl<'a> Setup<'a> {
         let text = header.to_text(keys);
         if let Err(error) = dir.replace(FileName::HeaderTwin, text.as_bytes()) {
             // A header that may still be there is a vault, whose shares must live.
-            if dir.abandon_setup(&lock).is_ok() {
+            let never_there = matches!(dir.check(FileName::HeaderTwin), Ok(false));
+            let taken_back = dir.abandon_setup(&lock).is_ok();
+            if never_there || taken_back {
                 for slot in &header.slots {
                     slot.destroy_shares(Factors::of(&self.credentials));
                 }

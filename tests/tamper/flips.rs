@@ -281,7 +281,7 @@ fn a_wrap_damaged_in_one_copy_is_released_once_for_each_copy_and_no_more() {
     let wrap = frozen.slot_lines("biometric")[1];
     let at = frozen.header().find(wrap).unwrap() + wrap.len() - 1;
     let mut damaged = frozen.header().as_bytes().to_vec();
-    damaged[at] ^= 1;
+    damaged[at] = if damaged[at] == b'0' { b'1' } else { b'0' };
     frozen.put("header", &damaged);
     let before = frozen.finger.releases().len();
     assert_eq!(frozen.failure(&frozen.touch()), None);
