@@ -1,6 +1,7 @@
 //! A record's fields as bytes, in front of its body (spec 03).
 
 use super::body::Body;
+use super::reader::Reader;
 use super::record::{Record, StoredAs};
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
@@ -74,10 +75,8 @@ pub(crate) fn decode(
     id: RecordId,
     revision: u64,
 ) -> Result<Record> {
-    let mut reader = Reader {
-        rest: opened.expose(),
-    };
-    let whole = reader.rest.len();
+    let mut reader = Reader::over(opened.expose());
+    let whole = reader.left();
     let [codec, flags] = reader.array::<2>()?;
     if codec != CODEC {
         return Err(ErrorKind::UnsupportedFormat.into());
@@ -86,15 +85,15 @@ pub(crate) fn decode(
         return Err(ErrorKind::TamperDetected.into());
     }
     let has = |flag: u8| flags & flag != 0;
-    let created = reader.time()?;
-    let updated = reader.time()?;
-    let effective = has(EFFECTIVE).then(|| reader.period()).transpose()?;
-    let expires = has(EXPIRY).then(|| reader.time()).transpose()?;
-    let client = has(CLIENT).then(|| reader.client()).transpose()?;
+    let created = time(&mut reader)?;
+    let updated = time(&mut reader)?;
+    let effective = has(EFFECTIVE).then(|| period(&mut reader)).transpose()?;
+    let expires = has(EXPIRY).then(|| time(&mut reader)).transpose()?;
+    let client = has(CLIENT).then(|| client(&mut reader)).transpose()?;
     let device = has(DEVICE).then(|| reader.text()).transpose()?;
     let app = has(APP).then(|| reader.text()).transpose()?;
     let content_type = reader.text()?;
-    let skip = whole - reader.rest.len();
+    let skip = whole - reader.left();
     let (buffer, range) = opened.into_parts(skip);
     Ok(Record {
         class,
@@ -167,43 +166,16 @@ impl Writer {
     }
 }
 
-struct Reader<'a> {
-    rest: &'a [u8],
+fn time(reader: &mut Reader<'_>) -> Result<Timestamp> {
+    let bytes = reader.array()?;
+    Ok(Timestamp::from_micros(i64::from_le_bytes(bytes)))
 }
 
-impl<'a> Reader<'a> {
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let (bytes, rest) = self
-            .rest
-            .split_first_chunk()
-            .ok_or(ErrorKind::TamperDetected)?;
-        self.rest = rest;
-        Ok(*bytes)
-    }
+fn period(reader: &mut Reader<'_>) -> Result<(Timestamp, Timestamp)> {
+    Ok((time(reader)?, time(reader)?))
+}
 
-    fn time(&mut self) -> Result<Timestamp> {
-        self.array()
-            .map(|bytes| Timestamp::from_micros(i64::from_le_bytes(bytes)))
-    }
-
-    fn period(&mut self) -> Result<(Timestamp, Timestamp)> {
-        Ok((self.time()?, self.time()?))
-    }
-
-    fn client(&mut self) -> Result<(SecretText, u64)> {
-        let version = u64::from_le_bytes(self.array()?);
-        Ok((self.text()?, version))
-    }
-
-    fn text(&mut self) -> Result<SecretText> {
-        let length = usize::try_from(u32::from_le_bytes(self.array()?))
-            .map_err(|_| ErrorKind::TamperDetected)?;
-        let (bytes, rest) = self
-            .rest
-            .split_at_checked(length)
-            .ok_or(ErrorKind::TamperDetected)?;
-        self.rest = rest;
-        let text = std::str::from_utf8(bytes).map_err(|_| ErrorKind::TamperDetected)?;
-        Ok(SecretText::copy_of(text))
-    }
+fn client(reader: &mut Reader<'_>) -> Result<(SecretText, u64)> {
+    let version = u64::from_le_bytes(reader.array()?);
+    Ok((reader.text()?, version))
 }

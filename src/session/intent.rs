@@ -6,7 +6,7 @@ use super::open_class::OpenClass;
 use crate::class::Class;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordId;
-use crate::records::{self, Record, StoredAs};
+use crate::records::{self, Reader, Record, StoredAs};
 use crate::sealing::{self, Context, Table};
 use crate::secret::{SecretBytes, SecretText};
 use crate::storage::{Reading, Writing};
@@ -264,13 +264,13 @@ fn decode(bytes: &[u8], target: &OpenClass) -> Result<Vec<Step>> {
     if *codec != CODEC {
         return Err(ErrorKind::UnsupportedFormat.into());
     }
-    let mut reader = Reader { rest };
+    let mut reader = Reader::over(rest);
     let mut steps = Vec::new();
-    while !reader.rest.is_empty() {
+    while reader.left() > 0 {
         let [step] = reader.array()?;
         steps.push(match step {
-            PUT => Step::Put(Box::new(reader.record(target)?)),
-            PUT_EARLIER => Step::PutEarlier(Box::new(reader.record(target)?)),
+            PUT => Step::Put(Box::new(record(&mut reader, target)?)),
+            PUT_EARLIER => Step::PutEarlier(Box::new(record(&mut reader, target)?)),
             REMOVE => Step::Remove(RecordId::from_bytes(reader.array()?)),
             REMOVE_SUBJECT => Step::RemoveSubject(reader.text()?),
             _ => return Err(ErrorKind::TamperDetected.into()),
@@ -279,48 +279,17 @@ fn decode(bytes: &[u8], target: &OpenClass) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let (bytes, rest) = self
-            .rest
-            .split_first_chunk()
-            .ok_or(ErrorKind::TamperDetected)?;
-        self.rest = rest;
-        Ok(*bytes)
-    }
-
-    fn prefixed(&mut self) -> Result<&'a [u8]> {
-        let length = usize::try_from(u32::from_le_bytes(self.array()?));
-        let length = length.map_err(|_| ErrorKind::TamperDetected)?;
-        let (bytes, rest) = self
-            .rest
-            .split_at_checked(length)
-            .ok_or(ErrorKind::TamperDetected)?;
-        self.rest = rest;
-        Ok(bytes)
-    }
-
-    fn text(&mut self) -> Result<SecretText> {
-        let text = std::str::from_utf8(self.prefixed()?).map_err(|_| ErrorKind::TamperDetected)?;
-        Ok(SecretText::copy_of(text))
-    }
-
-    fn record(&mut self, target: &OpenClass) -> Result<Record> {
-        let id = RecordId::from_bytes(self.array()?);
-        let revision = u64::from_le_bytes(self.array()?);
-        let kind = self.text()?;
-        let subject = match self.array()? {
-            [0] => None,
-            [1] => Some(self.text()?),
-            _ => return Err(ErrorKind::TamperDetected.into()),
-        };
-        let content = SecretBytes::copy_of(self.prefixed()?);
-        records::decode(content.into(), target.class(), kind, subject, id, revision)
-    }
+fn record(reader: &mut Reader<'_>, target: &OpenClass) -> Result<Record> {
+    let id = RecordId::from_bytes(reader.array()?);
+    let revision = u64::from_le_bytes(reader.array()?);
+    let kind = reader.text()?;
+    let subject = match reader.array()? {
+        [0] => None,
+        [1] => Some(reader.text()?),
+        _ => return Err(ErrorKind::TamperDetected.into()),
+    };
+    let content = SecretBytes::copy_of(reader.prefixed()?);
+    records::decode(content.into(), target.class(), kind, subject, id, revision)
 }
 
 /// Row numbers and revisions are stored as SQLite's signed integers.
