@@ -2,14 +2,12 @@
 //! crate wrote, with every combination of factors that should and with none that should not.
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-#[path = "support/spec/mod.rs"]
-mod spec;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
 
-use spec::{EMERGENCY, Factors, Header, Key, PRIORITY, STANDARD, Share};
+use support::spec::{self, EMERGENCY, Factors, Header, Key, PRIORITY, STANDARD, Share};
 use support::{Keystore, Scratch, options};
 use vitalock::{
     Batch, Class, Credentials, Passphrase, Record, RecordId, Session, Timestamp, Vault,

@@ -6,6 +6,7 @@ use super::derive::{self, ClassKeyUse};
 use crate::class::Class;
 use crate::error::Result;
 use crate::id::VaultId;
+use crate::sealing::PageSealer;
 use crate::secret::SecretKey;
 
 /// What a look-up token stands for (spec 03, "Look-up tokens").
@@ -102,6 +103,12 @@ impl ClassKeys {
         prefixed.extend_from_slice(&length.to_le_bytes());
         let mac = derive::mac(&self.blind, &[&prefixed, text.as_bytes()]);
         *mac.first_chunk().expect("a MAC is longer than a token")
+    }
+
+    /// What seals the pages of this class's database.
+    pub(crate) fn page_sealer(&self) -> PageSealer {
+        let key = derive::class_key(&self.root, &self.vault, self.class, ClassKeyUse::Page);
+        PageSealer::new(key, self.vault, self.class)
     }
 
     pub(super) fn root(&self) -> &SecretKey {

@@ -17,6 +17,7 @@ pub(super) enum ClassKeyUse {
     Escrow,
     HeaderMac,
     Intents,
+    Page,
     Settings,
     SubjectWrap,
     Terms,
@@ -30,6 +31,7 @@ impl ClassKeyUse {
             Self::Escrow => "vitalock/1/escrow",
             Self::HeaderMac => "vitalock/1/header-mac",
             Self::Intents => "vitalock/1/intents",
+            Self::Page => "vitalock/1/page",
             Self::Settings => "vitalock/1/settings",
             Self::SubjectWrap => "vitalock/1/subject-wrap",
             Self::Terms => "vitalock/1/terms",
@@ -142,7 +144,7 @@ fn expand_with(salt: &[u8], ikm: &[u8], info: &[u8], out: &mut [u8]) {
 mod tests {
     use super::*;
 
-    const LABELS: [&str; 10] = [
+    const LABELS: [&str; 11] = [
         SLOT_LABEL,
         CODE_LABEL,
         ClassKeyUse::Blind.label(),
@@ -150,6 +152,7 @@ mod tests {
         ClassKeyUse::Escrow.label(),
         ClassKeyUse::HeaderMac.label(),
         ClassKeyUse::Intents.label(),
+        ClassKeyUse::Page.label(),
         ClassKeyUse::Settings.label(),
         ClassKeyUse::SubjectWrap.label(),
         ClassKeyUse::Terms.label(),

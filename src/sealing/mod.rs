@@ -2,13 +2,15 @@
 //!
 //! **Does** turn a payload into a sealed envelope and back, under a key and a context.
 //! **Never** does I/O, takes a nonce from outside, or hands out plaintext before its tag verified.
-//! **Format** docs/spec/03-sealed-record.md.
+//! **Format** docs/spec/03-sealed-record.md, 06-page-seal.md.
 
 mod aead;
 mod context;
 mod envelope;
+mod page;
 #[cfg(test)]
 pub(crate) mod vectors;
 
 pub(crate) use context::{Context, Table};
 pub(crate) use envelope::{Opened, Sealed, open, seal};
+pub(crate) use page::{PageSealer, Unit};

@@ -34,12 +34,13 @@ impl OpenClass {
     pub(crate) fn create(path: &Path, keys: &ClassKeys, keep_history: bool) -> Result<()> {
         let place = settings_place(keys);
         let settings = [SETTINGS_CODEC, keys.class().code(), u8::from(keep_history)];
-        Store::create(path, &sealing::seal(keys.settings(), &place, &[&settings])?)
+        let settings = sealing::seal(keys.settings(), &place, &[&settings])?;
+        Store::create(path, keys.page_sealer(), &settings)
     }
 
     /// Opens the database of a class and checks that it belongs to this vault and class.
     pub(super) fn open(path: &Path, keys: ClassKeys) -> Result<Self> {
-        let store = Store::open(path)?;
+        let store = Store::open(path, keys.page_sealer())?;
         let opened = sealing::open(keys.settings(), &settings_place(&keys), store.settings()?)?;
         let keeps_history = match opened.expose() {
             [SETTINGS_CODEC, class, history @ (0 | 1)] if *class == keys.class().code() => {

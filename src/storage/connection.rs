@@ -1,6 +1,5 @@
 //! One connection, opened the only way this crate opens one (spec 05, "Settings").
 
-use std::ffi::CStr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,9 +9,10 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use super::failure::from_sqlite;
-use super::heap;
-use super::schema::{AUTO_VACUUM, PAGE_SIZE};
+use super::schema::{AUTO_VACUUM, PAGE_BYTES, PAGE_SIZE};
+use super::vfs::{SealingVfs, reserve_tail};
 use crate::error::{ErrorKind, Result};
+use crate::sealing::PageSealer;
 
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,10 +25,18 @@ pub(super) enum Role {
     Reader,
 }
 
-const VFS: &CStr = c"unix-excl";
 const LEAST_SQLITE: i32 = 3_051_003;
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 4 * 1024;
+
+/// The VFS for one database. One process, and the index of the log in its memory.
+///
+/// # Errors
+///
+/// [`ErrorKind::SqliteUnsuitable`].
+pub(super) fn register_vfs(pages: PageSealer) -> Result<SealingVfs> {
+    SealingVfs::register(c"unix-excl", pages, &[PAGE_BYTES])
+}
 
 /// Opens the file, which must exist, and asserts every setting.
 ///
@@ -36,8 +44,7 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 ///
 /// [`ErrorKind::SqliteUnsuitable`] where a setting does not take, [`ErrorKind::ReadOnly`] where the
 /// file cannot be opened for writing, and those of SQLite.
-pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
-    heap::sqlite_heap_is_wiped();
+pub(super) fn open(path: &Path, vfs: &SealingVfs, role: Role) -> Result<Connection> {
     if rusqlite::version_number() < LEAST_SQLITE {
         return Err(ErrorKind::SqliteUnsuitable.into());
     }
@@ -46,7 +53,7 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut connection =
-        Connection::open_with_flags_and_vfs(path, flags, VFS).map_err(from_sqlite)?;
+        Connection::open_with_flags_and_vfs(path, flags, vfs.name()).map_err(from_sqlite)?;
     if connection.is_readonly(MAIN_DB).map_err(from_sqlite)? {
         // SQLite settles for reading what it may not write, be it for want of a descriptor, and
         // would then make an index file (-shm) that no later opening accepts. Nothing was read or
@@ -109,7 +116,8 @@ fn harden(connection: &Connection) -> Result<()> {
 
 fn set_pragmas(connection: &Connection, role: Role) -> Result<()> {
     if role == Role::Creator {
-        // First of all: the next line but one writes, and would leave a journal file for a moment.
+        reserve_tail(connection)?;
+        // Before all else: the next line but one writes, and would leave a journal file for a moment.
         journal_mode(connection, "memory")?;
         pragma(connection, "page_size", PAGE_SIZE)?;
         pragma(connection, "auto_vacuum", AUTO_VACUUM)?;
@@ -243,6 +251,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::super::Store;
+    use super::super::vfs::tests::sealer;
     use super::*;
     use crate::sealing::Sealed;
 
@@ -253,7 +262,7 @@ mod tests {
             .unwrap()
             .join("standard.db");
         std::fs::File::create(&path).unwrap();
-        Store::create(&path, &Sealed::from_stored(vec![7; 64])).unwrap();
+        Store::create(&path, sealer(), &Sealed::from_stored(vec![7; 64])).unwrap();
         (directory, path)
     }
 
@@ -267,6 +276,8 @@ mod tests {
     #[test]
     fn every_setting_is_the_one_in_the_spec() {
         let (_directory, path) = database();
+        let vfs = register_vfs(sealer()).unwrap();
+        let open = |path: &Path, role| open(path, &vfs, role);
         let apple = i64::from(cfg!(target_vendor = "apple"));
         for (role, cache, query_only) in
             [(Role::Writer, -16 * 1024, 0), (Role::Reader, -4 * 1024, 1)]
@@ -351,6 +362,8 @@ mod tests {
     #[test]
     fn this_projects_own_build_leaves_out_what_it_does_not_use() {
         let (_directory, path) = database();
+        let vfs = register_vfs(sealer()).unwrap();
+        let open = |path: &Path, role| open(path, &vfs, role);
         let connection = open(&path, Role::Reader).unwrap();
         let mut statement = connection.prepare("PRAGMA compile_options").unwrap();
         let options = statement.query_map([], |row| row.get(0)).unwrap();
@@ -395,6 +408,8 @@ mod tests {
     #[test]
     fn no_statement_leads_out_of_the_database_or_changes_what_it_is() {
         let (directory, path) = database();
+        let vfs = register_vfs(sealer()).unwrap();
+        let open = |path: &Path, role| open(path, &vfs, role);
         for role in [Role::Writer, Role::Reader] {
             let connection = open(&path, role).unwrap();
             let schema = |connection: &Connection| -> Vec<Option<String>> {
@@ -475,6 +490,8 @@ mod tests {
     #[test]
     fn what_is_used_is_allowed() {
         let (_directory, path) = database();
+        let vfs = register_vfs(sealer()).unwrap();
+        let open = |path: &Path, role| open(path, &vfs, role);
         let connection = open(&path, Role::Writer).unwrap();
         for sql in [
             "BEGIN IMMEDIATE; DELETE FROM intents; COMMIT",
@@ -501,9 +518,12 @@ mod tests {
     #[test]
     fn a_database_in_another_journal_mode_is_not_turned_back() {
         let (_directory, path) = database();
-        Connection::open(&path)
+        let vfs = register_vfs(sealer()).unwrap();
+        let open = |path: &Path, role| open(path, &vfs, role);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        Connection::open_with_flags_and_vfs(&path, flags, vfs.name())
             .unwrap()
-            .pragma_update(None, "journal_mode", "delete")
+            .pragma_update(None, "journal_mode", "memory")
             .unwrap();
         let before = std::fs::read(&path).unwrap();
         for role in [Role::Writer, Role::Reader] {
@@ -516,6 +536,8 @@ mod tests {
     #[test]
     fn a_link_and_an_absent_file_are_not_opened() {
         let (directory, path) = database();
+        let vfs = register_vfs(sealer()).unwrap();
+        let open = |path: &Path, role| open(path, &vfs, role);
         let link = path.with_file_name("link.db");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         let refused = |path: &Path| open(path, Role::Writer).err().map(|error| error.kind());

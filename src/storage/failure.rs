@@ -2,6 +2,7 @@
 
 use rusqlite::ffi;
 
+use super::vfs::RANDOM_UNAVAILABLE;
 use crate::error::{Error, ErrorKind};
 
 /// The kind and number of a failure. The message and the SQL are left behind: they could carry
@@ -39,7 +40,13 @@ fn kind(extended: i32) -> ErrorKind {
         ffi::SQLITE_ERROR | ffi::SQLITE_AUTH => ErrorKind::DatabaseDamaged,
         // More in one value than a row may hold: a batch over several classes, say.
         ffi::SQLITE_TOOBIG => ErrorKind::InvalidRecord,
-        ffi::SQLITE_IOERR if extended == ffi::SQLITE_IOERR_NOMEM => ErrorKind::OutOfMemory,
+        ffi::SQLITE_IOERR => match extended {
+            // A page or a frame that does not open.
+            ffi::SQLITE_IOERR_DATA => ErrorKind::TamperDetected,
+            ffi::SQLITE_IOERR_NOMEM => ErrorKind::OutOfMemory,
+            RANDOM_UNAVAILABLE => ErrorKind::RandomUnavailable,
+            _ => ErrorKind::Io,
+        },
         _ => ErrorKind::Io,
     }
 }

@@ -2,16 +2,16 @@
 //!
 //! **Does** open databases with asserted settings, keep rows, names and intents, find rows by
 //! their index columns, and empty the write-ahead log after erasing.
-//! **Never** sees a key, a name or a body in clear: it takes `Sealed` envelopes, integers, random
-//! identities and tokens.
-//! **Format** docs/spec/05-schema-and-pragmas.md.
+//! **Never** sees a name or a body in clear: it takes `Sealed` envelopes, integers, random identities
+//! and tokens, and a sealer for the pages that these lie in.
+//! **Format** docs/spec/05-schema-and-pragmas.md, 06-page-seal.md.
 
 mod connection;
 mod failure;
 mod heap;
 mod intents;
-mod main_file;
 mod names;
+mod rewrite;
 mod rows;
 mod scan;
 #[cfg(test)]
@@ -19,6 +19,7 @@ mod scan_cost;
 mod schema;
 mod slack;
 mod store;
+mod vfs;
 
 pub(crate) use heap::sqlite_heap_is_wiped;
 pub(crate) use names::{StoredSubject, StoredTerm};

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::connection::{self, Role};
 use super::store::{Reading, Writing};
+use super::vfs::tests::sealer;
 use super::{Direction, IndexEntry, Order, Position, Scan, Store};
 use crate::id::RecordId;
 use crate::sealing::Sealed;
@@ -141,8 +142,9 @@ fn measured(expired: Option<i64>) -> Vec<(Vec<u64>, u64)> {
     let path = dir.path().join("rows.db");
     std::fs::write(&path, "").unwrap();
     let body = Sealed::from_stored(vec![0; 8]);
-    Store::create(&path, &body).unwrap();
-    let mut connection = connection::open(&path, Role::Writer).unwrap();
+    Store::create(&path, sealer(), &body).unwrap();
+    let vfs = connection::register_vfs(sealer()).unwrap();
+    let mut connection = connection::open(&path, &vfs, Role::Writer).unwrap();
     let meter = Meter::on(&mut connection);
     let (writing, reading) = (Writing(&connection), Writing(&connection).reading());
 

@@ -9,6 +9,8 @@ use crate::error::{ErrorKind, Result};
 const APPLICATION_ID: i64 = 0x5654_4C4B;
 const VERSION: i64 = 1;
 pub(super) const PAGE_SIZE: i64 = 4096;
+/// The same, as a length.
+pub(super) const PAGE_BYTES: usize = 4096;
 /// INCREMENTAL
 pub(super) const AUTO_VACUUM: i64 = 2;
 

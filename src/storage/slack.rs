@@ -6,44 +6,33 @@
 
 use rusqlite::Connection;
 
-use super::failure::from_sqlite;
-use super::main_file::{MainFile, Page};
-use super::schema::PAGE_SIZE;
+use super::rewrite::Rewrite;
+use super::schema::PAGE_BYTES;
 use crate::error::Result;
+use crate::sealing::PageSealer;
+use crate::secret::SecretBytes;
 
 /// Wipes the unused parts of every page that holds rows. The log must be empty, no reader may be
-/// at work and no other writer: what a page says is then the same before, after and half-way.
+/// at work and no other writer.
 ///
 /// # Errors
 ///
-/// Those of the file.
+/// Those of the files.
 pub(super) fn wipe(writer: &Connection) -> Result<()> {
-    let pages: u32 = writer
-        .pragma_query_value(None, "page_count", |row| row.get(0))
-        .map_err(from_sqlite)?;
-    let file = MainFile::of(writer)?;
-    let mut page: Page = [0; _];
-    let mut map: Page = [0; _];
-    let mut changed = false;
-    for number in 1..=pages {
+    let mut rewrite = Rewrite::begin(writer)?;
+    let mut page = SecretBytes::zeroed(PAGE_BYTES);
+    let mut map = SecretBytes::zeroed(PAGE_BYTES);
+    for number in 1..=rewrite.pages() {
         if map_of(number) == number {
-            file.read(number, &mut map)?;
-        } else if number == 1 || holds_rows(&map, number) {
-            file.read(number, &mut page)?;
-            if wipe_page(&mut page, number == 1) {
-                file.write(number, &page)?;
-                changed = true;
+            rewrite.read(number, map.expose_mut())?;
+        } else if number == 1 || holds_rows(map.expose(), number) {
+            rewrite.read(number, page.expose_mut())?;
+            if wipe_page(page.expose_mut(), number == 1) {
+                rewrite.replace(number, page.expose())?;
             }
         }
     }
-    if changed {
-        file.sync()?;
-        // A page that is still in the writer's cache would be written again as it was.
-        writer
-            .execute_batch("PRAGMA shrink_memory")
-            .map_err(from_sqlite)?;
-    }
-    Ok(())
+    rewrite.finish()
 }
 
 /// Wipes what lies between the row pointers and the rows, and inside the free blocks between rows;
@@ -93,8 +82,9 @@ fn clear(page: &mut [u8], from: usize, to: usize) -> bool {
 /// SQLite's own header in front of the first page.
 const FILE_HEADER: usize = 100;
 
-/// Pages in one map: each has an entry of five bytes.
-const MAPPED: u32 = 4096 / 5;
+/// Pages in one map: each has an entry of five bytes in the part that SQLite uses.
+const MAPPED: u32 = (4096 - 40) / 5;
+const _: () = assert!(PAGE_BYTES == 4096 && PageSealer::TAIL == 40);
 
 /// The page, under automatic vacuum, whose map says what this page is. Maps lie at fixed distances
 /// from page 2 on, one page later where the file has its locks.
@@ -108,10 +98,9 @@ fn map_of(number: u32) -> u32 {
 
 /// The page at one gibibyte, which SQLite leaves empty.
 const LOCKS: u32 = 0x4000_0000 / 4096 + 1;
-const _: () = assert!(PAGE_SIZE == 4096);
 
 /// Whether the map says that a page belongs to a table or an index.
-fn holds_rows(map: &Page, number: u32) -> bool {
+fn holds_rows(map: &[u8], number: u32) -> bool {
     const ROOT: u8 = 1;
     const BRANCH_OR_LEAF: u8 = 5;
     let entry = number.checked_sub(map_of(number) + 1);
@@ -123,8 +112,8 @@ fn holds_rows(map: &Page, number: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::path::Path;
 
+    use super::super::vfs::tests::Unschooled;
     use super::*;
 
     /// Rows come, grow, shrink and go, as earlier revisions do. Gives what is left, and what once
@@ -156,8 +145,14 @@ mod tests {
         (live, gone)
     }
 
-    fn left(path: &Path, gone: &[Vec<u8>]) -> usize {
-        let bytes = std::fs::read(path).unwrap();
+    fn left(connection: &Connection, gone: &[Vec<u8>]) -> usize {
+        let mut rewrite = Rewrite::begin(connection).unwrap();
+        let mut bytes = Vec::new();
+        for number in 1..=rewrite.pages() {
+            let mut page = [0; PAGE_BYTES];
+            rewrite.read(number, &mut page).unwrap();
+            bytes.extend_from_slice(&page);
+        }
         let starts: std::collections::HashSet<&[u8]> = bytes.windows(16).collect();
         gone.iter()
             .filter(|body| starts.contains(&body[..16]))
@@ -168,35 +163,19 @@ mod tests {
     fn copies_that_sqlite_leaves_of_deleted_rows_are_wiped_and_nothing_else() {
         let mut found_before = 0;
         for seed in 1..=6 {
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("rows.db");
-            let open = || {
-                let connection = Connection::open(&path).unwrap();
-                connection
-                    .execute_batch(
-                        "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;
-                         PRAGMA secure_delete = ON; PRAGMA cell_size_check = ON;",
-                    )
-                    .unwrap();
-                connection
-            };
-            let connection = open();
-            connection
-                .execute_batch(
-                    "CREATE TABLE rows (id INTEGER, body BLOB, PRIMARY KEY (id)) WITHOUT ROWID",
-                )
-                .unwrap();
+            let database = Unschooled::make(
+                "CREATE TABLE rows (id INTEGER, body BLOB, PRIMARY KEY (id)) WITHOUT ROWID",
+            );
+            let connection = database.open();
             connection.execute_batch("BEGIN").unwrap();
             let (live, gone) = churn(&connection, seed * 0x0123_4567_89AB_CDEF);
             connection.execute_batch("COMMIT").unwrap();
-            // Read on a copy, which keeps SQLite's locks out of it.
-            let copy = directory.path().join("copy");
-            std::fs::copy(&path, &copy).unwrap();
-            found_before += left(&copy, &gone);
+            empty_log(&connection);
+            found_before += left(&connection, &gone);
             wipe(&connection).unwrap();
+            assert_eq!(left(&connection, &gone), 0, "seed {seed}");
             drop(connection);
-            assert_eq!(left(&path, &gone), 0, "seed {seed}");
-            let connection = open();
+            let connection = database.open();
             let check: String = connection
                 .query_row("PRAGMA integrity_check", [], |row| row.get(0))
                 .unwrap();
@@ -209,8 +188,15 @@ mod tests {
         assert!(found_before > 0, "there was something to wipe");
     }
 
+    fn empty_log(connection: &Connection) {
+        let busy: i64 = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(busy, 0);
+    }
+
     #[test]
     fn maps_lie_where_sqlite_puts_them() {
-        assert_eq!([1, 2, 3, 821, 822, 823].map(map_of), [0, 2, 2, 2, 822, 822]);
+        assert_eq!([1, 2, 3, 813, 814, 815].map(map_of), [0, 2, 2, 2, 814, 814]);
     }
 }

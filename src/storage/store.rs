@@ -8,9 +8,10 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::connection::{self, Role};
 use super::failure::from_sqlite;
+use super::vfs::SealingVfs;
 use super::{schema, slack};
 use crate::error::{ErrorKind, Result};
-use crate::sealing::Sealed;
+use crate::sealing::{PageSealer, Sealed};
 
 /// The database of one class. Dropping it empties the log and closes every connection.
 pub(crate) struct Store {
@@ -21,6 +22,8 @@ pub(crate) struct Store {
     idle_readers: Mutex<Vec<Connection>>,
     /// Readers hold it shared while they fetch; what must not meet a reader holds it alone.
     gate: RwLock<()>,
+    /// Last, since every connection goes through it.
+    vfs: SealingVfs,
 }
 
 /// The writer, inside a transaction.
@@ -47,8 +50,9 @@ impl Store {
     /// # Errors
     ///
     /// Those of SQLite.
-    pub(crate) fn create(path: &Path, settings: &Sealed) -> Result<()> {
-        let connection = connection::open(path, Role::Creator)?;
+    pub(crate) fn create(path: &Path, pages: PageSealer, settings: &Sealed) -> Result<()> {
+        let vfs = connection::register_vfs(pages)?;
+        let connection = connection::open(path, &vfs, Role::Creator)?;
         connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(from_sqlite)?;
@@ -71,8 +75,9 @@ impl Store {
     /// [`ErrorKind::TamperDetected`], [`ErrorKind::UnsupportedFormat`],
     /// [`ErrorKind::DatabaseDamaged`], [`ErrorKind::SqliteUnsuitable`] and those of the file
     /// system.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let writer = connection::open(path, Role::Writer)?;
+    pub(crate) fn open(path: &Path, pages: PageSealer) -> Result<Self> {
+        let vfs = connection::register_vfs(pages)?;
+        let writer = connection::open(path, &vfs, Role::Writer)?;
         schema::check(&writer)?;
         // What a crash left in the log, the traces of an erasure among it, goes to its place. On a
         // full disk it stays where it is, and is read from there.
@@ -86,6 +91,7 @@ impl Store {
             in_doubt: AtomicBool::new(false),
             idle_readers: Mutex::new(Vec::new()),
             gate: RwLock::new(()),
+            vfs,
         })
     }
 
@@ -186,7 +192,7 @@ impl Store {
             Some(reader) => reader,
             None => match self.writer.try_lock() {
                 Ok(writer) if writer.is_autocommit() => return in_snapshot(&writer, work),
-                _ => connection::open(&self.path, Role::Reader)?,
+                _ => connection::open(&self.path, &self.vfs, Role::Reader)?,
             },
         };
         let value = in_snapshot(&reader, work)?;
@@ -259,7 +265,7 @@ fn give_back_pages(writer: &Connection) -> Result<()> {
     Ok(())
 }
 
-fn empty_log(writer: &Connection) -> Result<()> {
+pub(super) fn empty_log(writer: &Connection) -> Result<()> {
     let busy: i64 = writer
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
         .map_err(from_sqlite)?;
@@ -273,6 +279,7 @@ fn empty_log(writer: &Connection) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::IndexEntry;
+    use super::super::vfs::tests::sealer;
     use super::*;
     use crate::id::RecordId;
 
@@ -294,8 +301,8 @@ mod tests {
         let path = dir.path().join("rows.db");
         std::fs::write(&path, "").unwrap();
         let body = Sealed::from_stored(vec![0; 8]);
-        Store::create(&path, &body).unwrap();
-        let store = Store::open(&path).unwrap();
+        Store::create(&path, sealer(), &body).unwrap();
+        let store = Store::open(&path, sealer()).unwrap();
         let id = RecordId::make().unwrap();
         let is_there = || {
             store

@@ -6,13 +6,12 @@
 use std::fs;
 use std::path::Path;
 
-use rusqlite::Connection;
 use vitalock::{Batch, Class, Query, Record, RecordId, Session, Timestamp, Vault};
 
 use crate::support::Scratch;
 use crate::support::fixture::{
-    DATABASES, Needle, copy, database, found_in_files, make_quick_vault, sealed_parts_of, step_up,
-    unlock,
+    Needle, copy, database, found_in_files, make_quick_vault, sealed_parts_of, step_up, unlock,
+    unsealed,
 };
 
 #[test]
@@ -185,9 +184,7 @@ fn erasing_a_subject_takes_the_earlier_revisions_of_its_records_along() {
     assert!(lease.get(id).unwrap().is_none() && lease.history(id).unwrap().is_empty());
     drop(lease);
     drop((session, vault));
-    let standard = database(&scratch.vault(), Class::Standard);
-    let left: i64 = Connection::open(standard)
-        .unwrap()
+    let left: i64 = unsealed(&scratch.vault(), Class::Standard)
         .query_row("SELECT count(*) FROM revisions", [], |row| row.get(0))
         .unwrap();
     assert_eq!(left, 0);
@@ -310,8 +307,8 @@ fn key_ids(vault: &Path) -> Vec<Vec<u8>> {
     let scratch = Scratch::new();
     copy(vault, &scratch.vault());
     let mut keys = Vec::new();
-    for name in DATABASES {
-        let connection = Connection::open(scratch.vault().join(name)).unwrap();
+    for class in Class::ALL {
+        let connection = unsealed(&scratch.vault(), class);
         let mut statement = connection.prepare("SELECT key_id FROM subjects").unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
         keys.extend(rows.map(Result::unwrap));

@@ -9,7 +9,7 @@ use vitalock::{
 };
 
 use crate::support::fixture::{
-    Needle, Twin, copy, database, found_in_files, make_quick_vault, step_up, unlock,
+    Needle, Twin, copy, found_in_files, make_quick_vault, step_up, unlock, unsealed,
 };
 use crate::support::{Keystore, Scratch, WORDS, make_vault, words};
 
@@ -157,7 +157,7 @@ fn left_of_erased_keys(seed: u64) -> Vec<String> {
             let (number, name) = live.swap_remove(next(&mut state) % live.len());
             let there = scratch.path().join("copy");
             copy(&scratch.vault(), &there);
-            let connection = rusqlite::Connection::open(database(&there, Class::Standard)).unwrap();
+            let connection = unsealed(&there, Class::Standard);
             let key = connection.query_row(
                 "SELECT key FROM subjects WHERE subject = ?1",
                 [number],

@@ -9,7 +9,8 @@ use rusqlite::{Connection, params_from_iter};
 use vitalock::{Class, ErrorKind, Lease, Record, RecordId, Session, Timestamp, Vault};
 
 use crate::support::Scratch;
-use crate::support::fixture::{DATABASES, copy, database, make_quick_vault, step_up, unlock};
+use crate::support::fixture::{copy, make_quick_vault, step_up, unlock, unsealed};
+use crate::support::unsealed::Unsealed;
 
 /// Two closed vaults with fifty records between them: three classes, kinds and people, one to three
 /// revisions, with and without a client's identity and an expiry.
@@ -108,8 +109,8 @@ impl Changed<'_> {
         self.scratch.path().join(VAULTS[number])
     }
 
-    fn connection(&self, vault: usize, class: Class) -> Connection {
-        Connection::open(database(&self.vault(vault), class)).unwrap()
+    fn connection(&self, vault: usize, class: Class) -> Unsealed {
+        unsealed(&self.vault(vault), class)
     }
 
     /// Every database of both vaults.
@@ -395,10 +396,10 @@ fn names_and_earlier_revisions_of_another_vault_or_class_are_refused() {
             let (changed, source) = (fixture.copy(), fixture.copy());
             for vault in 0..VAULTS.len() {
                 for at in 0..3 {
-                    let from = source.vault((vault + other) % 2);
-                    let from = from.join(DATABASES[(at + step) % 3]);
+                    let class = Class::ALL[(at + step) % 3];
+                    let from = source.connection((vault + other) % 2, class);
                     let connection = changed.connection(vault, Class::ALL[at]);
-                    let path = from.to_str().unwrap();
+                    let path = from.path().unwrap();
                     connection.execute("ATTACH ?1 AS source", [path]).unwrap();
                     let sql = format!(
                         "DELETE FROM {table};

@@ -43,11 +43,14 @@ const RANKS: &[(u8, &str)] = &[
 const UNSAFE: &[&str] = &[
     "src/memory.rs",
     "src/storage/heap.rs",
-    "src/storage/main_file.rs",
+    "src/storage/vfs/ffi.rs",
 ];
 
 /// Files that may be longer than [`LIMIT`], each with its reason.
-const LONGER: &[(&str, &str)] = &[];
+const LONGER: &[(&str, &str)] = &[(
+    "src/storage/vfs/ffi.rs",
+    "two tables of C functions, each a few lines, and the only file of the VFS with `unsafe`",
+)];
 
 const LIMIT: usize = 400;
 

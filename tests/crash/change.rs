@@ -8,8 +8,8 @@ use vitalock::{Batch, Class, Query, Record, Result, Session, Timestamp, Vault};
 
 use crate::support::Scratch;
 use crate::support::fixture::{
-    Needle, assert_whole_and_settled, copy, database, make_quick_vault, sealed_parts_of, step_up,
-    unlock,
+    Needle, assert_whole_and_settled, copy, make_quick_vault, sealed_parts_of, step_up, unlock,
+    unsealed,
 };
 
 /// One call that changes a vault.
@@ -246,7 +246,7 @@ pub(crate) fn reopen(dir: &Path) -> State {
     let scratch = Scratch::new();
     copy(dir, &scratch.vault());
     for class in Class::ALL {
-        let connection = rusqlite::Connection::open(database(&scratch.vault(), class)).unwrap();
+        let connection = unsealed(&scratch.vault(), class);
         let count = connection.query_row("SELECT count(*) FROM records", [], |row| row.get(0));
         state.rows.push(count.unwrap());
     }

@@ -1,11 +1,11 @@
 //! An intent that a crash left, kept by a thief and planted again once it was done.
 
-use rusqlite::Connection;
 use vitalock::{Class, Credentials, ErrorKind, Vault};
 
 use crate::change::{Change, Start, reopen};
 use crate::child::{Task, calls, run, strace_works};
-use crate::support::fixture::{Twin, copy, database, unlock};
+use crate::support::fixture::{Twin, copy, unlock, unsealed};
+use crate::support::unsealed::Unsealed;
 
 #[test]
 fn an_intent_that_was_done_and_is_planted_again_is_refused() {
@@ -50,8 +50,8 @@ fn an_intent_that_was_done_and_is_planted_again_is_refused() {
 
 type Intent = (Vec<u8>, i64, Vec<u8>);
 
-fn emergency(vault: &std::path::Path) -> Connection {
-    Connection::open(database(vault, Class::Emergency)).unwrap()
+fn emergency(vault: &std::path::Path) -> Unsealed {
+    unsealed(vault, Class::Emergency)
 }
 
 fn intent(vault: &std::path::Path) -> Option<Intent> {

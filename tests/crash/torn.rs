@@ -9,7 +9,7 @@ use crate::support::fixture::{copy, make_quick_vault, unlock};
 use crate::sweep::soak;
 
 const FRAME: u64 = 24 + 4096;
-const LOG_HEADER: u64 = 32;
+const LOG_HEADER: u64 = 72;
 
 #[test]
 fn a_log_torn_at_any_byte_gives_a_prefix_of_the_commits() {

@@ -14,9 +14,10 @@ use vitalock::{
 
 use crate::canary::{BODY, DIRECTORY, KIND, PASSPHRASE, Seen, record, words};
 use crate::process::{
-    STRANGER, elsewhere, elsewhere_as, elsewhere_below, factors, give_away, make_plain, may_trace,
-    run,
+    DEVICE, STRANGER, elsewhere, elsewhere_as, elsewhere_below, factors, give_away, make_plain,
+    may_trace, run,
 };
+use crate::support::unsealed::Opener;
 use crate::support::{Keystore, Scratch, options};
 
 struct Place(Scratch);
@@ -300,6 +301,16 @@ fn of_files(seen: &mut Seen) {
 
     let place = Place::made();
     fs::write(place.vault().join("standard.db"), BODY.repeat(10_000)).unwrap();
+    seen.error(ErrorKind::TamperDetected, place.unlock());
+    // Pages that are sealed as they should be, around a table that is none.
+    let place = Place::made();
+    let opener = Opener {
+        passphrase: std::str::from_utf8(PASSPHRASE.as_ref()).unwrap(),
+        ..DEVICE
+    };
+    opener.edit(&place.vault(), Class::Standard, |plain| {
+        plain[100..108].fill(7);
+    });
     seen.error(ErrorKind::DatabaseDamaged, place.unlock());
     let place = Place::made();
     let journal = place.vault().join("standard.db-journal");

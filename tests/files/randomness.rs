@@ -83,10 +83,17 @@ fn no_change_is_half_made_for_want_of_random_bytes() {
     assert_eq!(said, steps);
     let numbers = numbers(&scratch, "done");
     assert!(numbers.len() > 15, "{numbers:?}");
+    let mut refused = 0;
     for number in chosen(&numbers) {
         let scratch = fresh();
         let before = tree(&scratch.vault());
         let said = without_random(&scratch, &line("use", &scratch.vault()), Some(number));
+        if said == steps {
+            // A log that could not be emptied when the vault was closed is read again.
+            assert_eq!(count(&scratch.vault()), 4, "{number}");
+            continue;
+        }
+        refused += 1;
         assert_eq!(said.last().map(String::as_str), Some(REFUSED), "{number}");
         let reached = said.len() - 1;
         assert_eq!(said[..reached], steps[..reached], "{number}");
@@ -96,6 +103,7 @@ fn no_change_is_half_made_for_want_of_random_bytes() {
         let records = [0, 0, 0, 1, 2, 4][reached];
         assert_eq!(count(&scratch.vault()), records, "{number}: {said:?}");
     }
+    assert!(refused > 5, "only {refused} changes were refused");
 }
 
 /// How many records a vault has in every class.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
-use vitalock::{ErrorKind, Vault};
+use vitalock::{Class, ErrorKind, Vault};
 
-use crate::process::{factors, make_plain};
+use crate::process::{DEVICE, factors, make_plain};
+use crate::support::fixture::DATABASES;
 use crate::support::{Scratch, words};
 
 /// What unlocking says of a vault whose database was changed like this.
@@ -20,11 +20,13 @@ fn refused(name: &str, change: impl Fn(&Path)) -> Option<ErrorKind> {
     stepped.err().map(|error| error.kind())
 }
 
+/// The same where somebody with the keys has changed it by SQL.
 fn after_sql(name: &str, sql: &str) -> Option<ErrorKind> {
+    let at = DATABASES.iter().position(|database| *database == name);
+    let class = Class::ALL[at.unwrap()];
     refused(name, |path| {
-        let connection = Connection::open(path).unwrap();
-        connection.execute_batch(sql).unwrap();
-        connection.close().unwrap();
+        let database = DEVICE.open(path.parent().unwrap(), class);
+        database.execute_batch(sql).unwrap();
     })
 }
 
@@ -84,12 +86,15 @@ fn a_file_of_other_properties_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_damaged_or_another() {
+fn a_file_that_is_no_database_or_another_is_refused() {
     let write = |bytes: Vec<u8>| move |path: &Path| std::fs::write(path, &bytes).unwrap();
-    let damaged = Some(ErrorKind::DatabaseDamaged);
-    assert_eq!(refused("standard.db", write(vec![7; 90_112])), damaged);
-    let empty = refused("standard.db", write(Vec::new()));
-    assert!(empty == TAMPERED || empty == damaged, "{empty:?}");
+    for length in [1, 100, 4096, 90_112] {
+        let other = refused("standard.db", write(vec![7; length]));
+        assert_eq!(other, TAMPERED, "{length} bytes");
+        let zeros = refused("standard.db", write(vec![0; length]));
+        assert_eq!(zeros, TAMPERED, "{length} zeros");
+    }
+    assert_eq!(refused("standard.db", write(Vec::new())), TAMPERED);
     let swapped = refused("standard.db", |path| {
         std::fs::copy(path.with_file_name("emergency.db"), path).unwrap();
     });

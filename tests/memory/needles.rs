@@ -229,6 +229,27 @@ impl Needles {
     }
 }
 
+/// A class's keys, for who has all the factors.
+pub(crate) fn keys(
+    dir: &Path,
+    class: u8,
+    platform: &Platform,
+    secrets: &Secrets,
+) -> (Header, spec::ClassKeys) {
+    let header = Header::parse(&std::fs::read_to_string(dir.join("header")).unwrap());
+    let root = header
+        .slots
+        .iter()
+        .flat_map(|slot| slot.wraps.iter().map(move |wrap| (slot, wrap)))
+        .filter_map(|(slot, wrap)| unwrap(&header, slot, &wrap.purpose, platform, secrets))
+        .find_map(|opened| {
+            let mut keys = opened.class_keys.iter();
+            keys.find(|(of, _)| *of == class).map(|(_, key)| *key)
+        });
+    let keys = header.class_keys(class, &root.unwrap());
+    (header, keys)
+}
+
 /// What a wrap gives to the right factors; the same wrap is opened once in a run.
 fn unwrap(
     header: &Header,

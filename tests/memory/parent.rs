@@ -13,8 +13,9 @@ use crate::canary::Field;
 use crate::child::{DIR, SEED, SHAPE};
 use crate::data::tell;
 use crate::dump::{self, Hit};
-use crate::needles::{Group, Needles};
+use crate::needles::{self, Group, Needles};
 use crate::person::{Platform, Secrets, random, template};
+use crate::spec::pages::PageSeal;
 use crate::spec::{self, EMERGENCY, PRIORITY, STANDARD};
 
 /// What came of one run of the other process.
@@ -159,7 +160,14 @@ impl Watch {
     /// Changes one bit of each stored body.
     fn tamper(&mut self) {
         self.tampered = true;
-        let connection = rusqlite::Connection::open(self.vault().join("standard.db")).unwrap();
+        let database = self.vault().join("standard.db");
+        let (header, keys) = needles::keys(&self.vault(), STANDARD, &self.platform, &self.secrets);
+        let seal = PageSeal::new(header.vault, &keys);
+        let scratch = tempfile::tempdir().unwrap();
+        let plain = scratch.path().join("plain.db");
+        let sealed = fs::read(&database).unwrap();
+        fs::write(&plain, seal.open_database(&sealed)).unwrap();
+        let connection = rusqlite::Connection::open(&plain).unwrap();
         let mut read = connection
             .prepare("SELECT place, body FROM records")
             .unwrap();
@@ -170,6 +178,10 @@ impl Watch {
             let sql = "UPDATE records SET body = ?2 WHERE place = ?1";
             connection.execute(sql, (place, body)).unwrap();
         }
+        drop(read);
+        connection.close().unwrap();
+        let changed = seal.seal_database(&fs::read(&plain).unwrap());
+        fs::write(&database, changed).unwrap();
     }
 
     fn vault(&self) -> PathBuf {

@@ -12,6 +12,8 @@ use vitalock::{
     Class, Credentials, KeyShare, Lease, Purpose, RecordId, Session, ShareError, ShareSink, Vault,
 };
 
+use super::spec::Share;
+use super::unsealed::{Opener, Unsealed};
 use super::{Scratch, options, words};
 
 /// A key store that a child process has as well: the share follows from blob and challenge.
@@ -35,17 +37,35 @@ impl KeyShare for Twin {
         challenge: &[u8; 32],
         sink: &mut ShareSink,
     ) -> Result<(), ShareError> {
-        let mut share = [u8::from(purpose == Purpose::Priority); 32];
-        for at in 0..32 {
-            share[at] ^= blob[at] ^ challenge[at].rotate_left(1);
-        }
-        sink.fill(&share);
+        sink.fill(&twin_share(purpose == Purpose::Priority, blob, challenge));
         Ok(())
     }
 
     fn destroy(&self, _purpose: Purpose, _blob: &[u8]) -> Result<(), ShareError> {
         Ok(())
     }
+}
+
+fn twin_share(priority: bool, blob: &[u8], challenge: &[u8; 32]) -> [u8; 32] {
+    std::array::from_fn(|at| u8::from(priority) ^ blob[at] ^ challenge[at].rotate_left(1))
+}
+
+/// How the vaults of [`make_quick_vault`] are opened without the crate.
+const TWIN: Opener = Opener {
+    slot: "biometric",
+    passphrase: "",
+    release: |share: &Share, purpose: &str| {
+        Some(twin_share(
+            purpose == "priority",
+            &share.blob,
+            &share.challenge,
+        ))
+    },
+};
+
+/// A class's database of a closed vault, without the seal of its pages.
+pub fn unsealed(vault: &Path, class: Class) -> Unsealed {
+    TWIN.open(vault, class)
 }
 
 /// Makes a vault that [`unlock`] and [`step_up`] open without Argon2id.
@@ -94,8 +114,8 @@ pub fn assert_whole_and_settled(vault: &Path) {
     let scratch = Scratch::new();
     let there = scratch.path().join("copy");
     copy(vault, &there);
-    for name in DATABASES {
-        let connection = rusqlite::Connection::open(there.join(name)).unwrap();
+    for (class, name) in Class::ALL.into_iter().zip(DATABASES) {
+        let connection = unsealed(&there, class);
         let number = |sql: &str| {
             let ask = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
             connection.query_row(sql, [], ask).unwrap()
@@ -109,7 +129,8 @@ pub fn assert_whole_and_settled(vault: &Path) {
     }
 }
 
-/// Which of the needles stand in which of the vault's files, as bytes.
+/// Which of the needles stand in which of the vault's files, as bytes: below the seal of pages,
+/// where a file has one.
 pub fn found_in_files(vault: &Path, needles: &[Needle]) -> Vec<String> {
     let scratch = Scratch::new();
     let there = scratch.path().join("copy");
@@ -131,6 +152,12 @@ pub fn found_in_files(vault: &Path, needles: &[Needle]) -> Vec<String> {
         let path = entry.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        let of_class = DATABASES.iter().position(|name| file.starts_with(name));
+        let bytes = match of_class.map(|at| TWIN.seal(&there, Class::ALL[at])) {
+            Some(seal) if file.ends_with("-wal") => seal.open_log(&bytes),
+            Some(seal) => seal.open_database(&bytes),
+            None => bytes,
+        };
         for at in 0..bytes.len().saturating_sub(15) {
             if !worth[pair(&bytes[at..])] {
                 continue;
@@ -160,8 +187,7 @@ pub fn sealed_parts_of(vault: &Path, ids: &[(Class, RecordId)]) -> Vec<Vec<Needl
     let scratch = Scratch::new();
     let there = scratch.path().join("copy");
     copy(vault, &there);
-    let open = |name: &str| rusqlite::Connection::open(there.join(name)).unwrap();
-    let connections = DATABASES.map(open);
+    let connections = Class::ALL.map(|class| unsealed(&there, class));
     let parts = ids.iter().enumerate().map(|(at, (class, id))| {
         let of_class = Class::ALL.iter().position(|each| each == class).unwrap();
         sealed_parts(

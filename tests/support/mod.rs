@@ -14,6 +14,8 @@
 pub mod data;
 pub mod fixture;
 pub mod host;
+pub mod spec;
+pub mod unsealed;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -50,7 +52,8 @@ pub fn files_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(file).collect()
 }
 
-pub const WORDS: &[u8] = "vier stille Reiher waten".as_bytes();
+pub const WORDS_TEXT: &str = "vier stille Reiher waten";
+pub const WORDS: &[u8] = WORDS_TEXT.as_bytes();
 
 pub fn words() -> Passphrase {
     Passphrase::new(WORDS).unwrap()

@@ -26,7 +26,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use vitalock::{Credentials, KeyShare, Passphrase, Purpose, ShareError, ShareSink, Vault};
 
 use crate::support::data::tell;
-use crate::support::options;
+use crate::support::spec::Share;
+use crate::support::unsealed::Opener;
+use crate::support::{WORDS_TEXT as WORDS, options};
 
 /// A user and group that are nobody's here.
 pub const STRANGER: u32 = 12_345;
@@ -198,11 +200,7 @@ impl KeyShare for Device {
         challenge: &[u8; 32],
         sink: &mut ShareSink,
     ) -> Result<(), ShareError> {
-        let mut share = *challenge;
-        for byte in &mut share {
-            *byte ^= 0x5A ^ u8::from(purpose == Purpose::Priority);
-        }
-        sink.fill(&share);
+        sink.fill(&device_share(purpose == Purpose::Priority, challenge));
         Ok(())
     }
 
@@ -210,6 +208,19 @@ impl KeyShare for Device {
         Ok(())
     }
 }
+
+fn device_share(priority: bool, challenge: &[u8; 32]) -> [u8; 32] {
+    challenge.map(|byte| byte ^ 0x5A ^ u8::from(priority))
+}
+
+/// How the vaults of [`make_plain`] are opened without the crate.
+pub const DEVICE: Opener = Opener {
+    slot: "primary",
+    passphrase: WORDS,
+    release: |share: &Share, purpose: &str| {
+        Some(device_share(purpose == "priority", &share.challenge))
+    },
+};
 
 /// The everyday factors of every vault that both sides of a test open.
 pub fn factors(words: &Passphrase) -> Credentials<'_> {

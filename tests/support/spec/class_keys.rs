@@ -13,6 +13,7 @@ pub struct ClassKeys {
     pub terms: Key,
     pub settings: Key,
     pub intents: Key,
+    pub page: Key,
     pub cursor: Key,
     pub blind: Key,
     pub escrow: Key,
@@ -20,7 +21,7 @@ pub struct ClassKeys {
 
 impl ClassKeys {
     /// Every key, with a name for reports.
-    pub fn all(&self) -> [(&'static str, Key); 10] {
+    pub fn all(&self) -> [(&'static str, Key); 11] {
         [
             ("class key", self.root),
             ("extracted class key", self.extracted),
@@ -29,6 +30,7 @@ impl ClassKeys {
             ("terms key", self.terms),
             ("settings key", self.settings),
             ("intents key", self.intents),
+            ("page key", self.page),
             ("cursor key", self.cursor),
             ("blind key", self.blind),
             ("escrow key", self.escrow),

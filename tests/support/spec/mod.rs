@@ -4,7 +4,8 @@
 //! way every rule that the specification makes for what it meets.
 //! **Never** calls this project: only the primitives come from elsewhere, and XAES-256-GCM is put
 //! together here from AES and AES-GCM.
-//! **Format** docs/spec/01-header.md, 02-keys.md, 03-sealed-record.md, 05-schema-and-pragmas.md.
+//! **Format** docs/spec/01-header.md, 02-keys.md, 03-sealed-record.md, 05-schema-and-pragmas.md,
+//! 06-page-seal.md.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -25,6 +26,7 @@ use unicode_normalization::UnicodeNormalization;
 
 mod class_keys;
 mod fields;
+pub mod pages;
 mod primitives;
 mod rows;
 
@@ -283,6 +285,7 @@ impl Header {
             terms: key("vitalock/1/terms"),
             settings: key("vitalock/1/settings"),
             intents: key("vitalock/1/intents"),
+            page: key("vitalock/1/page"),
             cursor: key("vitalock/1/cursor"),
             blind: key("vitalock/1/blind"),
             escrow: key("vitalock/1/escrow"),

@@ -50,6 +50,21 @@ pub fn open(key: &Key, associated: &[u8], envelope: &[u8]) -> Option<Vec<u8>> {
     cipher.decrypt(&nonce.into(), payload).ok()
 }
 
+/// Ciphertext and tag of XAES-256-GCM.
+pub(super) fn seal(key: &Key, associated: &[u8], nonce: &[u8; 24], plain: &[u8]) -> Vec<u8> {
+    let cipher = {
+        use aes_gcm::KeyInit as _;
+        let prefixed = [&[1], &nonce[..]].concat();
+        aes_gcm::Aes256Gcm::new_from_slice(&message_key(key, &prefixed)).unwrap()
+    };
+    let payload = Payload {
+        msg: plain,
+        aad: associated,
+    };
+    let nonce: [u8; 12] = array(&nonce[12..]);
+    cipher.encrypt(&nonce.into(), payload).unwrap()
+}
+
 /// The AES-256-GCM key that XAES-256-GCM derives for the message in this envelope (C2SP).
 pub fn message_key(key: &Key, envelope: &[u8]) -> Key {
     use aes::cipher::{BlockCipherEncrypt as _, KeyInit as _};

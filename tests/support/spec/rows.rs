@@ -10,6 +10,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::fields::Fields;
+use super::pages::PageSeal;
 use super::{ClassKeys, EMERGENCY, Key, STANDARD, array, lp, message_key, open};
 
 /// All that a class's database says.
@@ -55,12 +56,13 @@ pub fn read_class(vault: &Path, id: [u8; 16], keys: &ClassKeys) -> Content {
         STANDARD => "standard.db",
         _ => "priority.db",
     };
+    let seal = PageSeal::new(id, keys);
     let copies = tempfile::tempdir().unwrap();
     let copy = copies.path().join("copy.db");
-    std::fs::copy(vault.join(name), &copy).unwrap();
-    let log = vault.join(format!("{name}-wal"));
-    if log.exists() {
-        std::fs::copy(log, copies.path().join("copy.db-wal")).unwrap();
+    let database = std::fs::read(vault.join(name)).unwrap();
+    std::fs::write(&copy, seal.open_database(&database)).unwrap();
+    if let Ok(log) = std::fs::read(vault.join(format!("{name}-wal"))) {
+        std::fs::write(copies.path().join("copy.db-wal"), seal.open_log(&log)).unwrap();
     }
     let connection = Connection::open(&copy).unwrap();
     check_schema(&connection);

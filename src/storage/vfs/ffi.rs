@@ -1,0 +1,890 @@
+//! SQLite's side of the VFS: the only file here that speaks C.
+//!
+//! SQLite hands out a file object that it has allocated: ours comes first, and behind it lies that
+//! of the VFS below, on which everything is done in the end.
+#![expect(
+    unsafe_code,
+    reason = "a VFS is two tables of C functions over objects that SQLite allocates"
+)]
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::Connection;
+use rusqlite::ffi::{
+    SQLITE_ACCESS_EXISTS, SQLITE_CANTOPEN, SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER,
+    SQLITE_FCNTL_RESERVE_BYTES, SQLITE_IOCAP_POWERSAFE_OVERWRITE,
+    SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN, SQLITE_IOERR, SQLITE_IOERR_SHORT_READ, SQLITE_NOTFOUND,
+    SQLITE_OK, SQLITE_OPEN_MAIN_DB, SQLITE_OPEN_WAL, SQLITE_SHM_EXCLUSIVE, SQLITE_SHM_UNLOCK,
+    SQLITE_SYNC_FULL, SQLITE_SYNC_NORMAL, sqlite3_database_file_object, sqlite3_file,
+    sqlite3_file_control, sqlite3_filename_wal, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs,
+    sqlite3_vfs_find, sqlite3_vfs_register, sqlite3_vfs_unregister,
+};
+
+use super::database::Database;
+use super::failure::Failure;
+use super::log::Log;
+use super::medium::Medium;
+use super::waiting::Waiting;
+use crate::error::{ErrorKind, Result};
+use crate::sealing::PageSealer;
+use crate::storage::failure::from_code;
+use crate::storage::heap;
+
+/// A VFS for one sealed database, registered with SQLite under a name of its own. It must outlive
+/// every connection that was opened through it.
+pub(in crate::storage) struct SealingVfs(NonNull<Instance>);
+
+/// What SQLite's table of functions points to.
+struct Instance {
+    table: sqlite3_vfs,
+    name: CString,
+    below: NonNull<sqlite3_vfs>,
+    sealer: Arc<PageSealer>,
+    sizes: &'static [usize],
+}
+
+impl SealingVfs {
+    /// A VFS over the one that SQLite knows as `below`, for databases with one of these page sizes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::SqliteUnsuitable`] where there is no such VFS.
+    pub(in crate::storage) fn register(
+        below: &CStr,
+        sealer: PageSealer,
+        sizes: &'static [usize],
+    ) -> Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        heap::sqlite_heap_is_wiped();
+        // SAFETY: the name is a C string; SQLite answers null or a table that stays registered for
+        // as long as the process lives.
+        let below = NonNull::new(unsafe { sqlite3_vfs_find(below.as_ptr()) });
+        let below = below.ok_or(ErrorKind::SqliteUnsuitable)?;
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name =
+            CString::new(format!("vitalock-{number}")).expect("there is no zero byte in a number");
+        // SAFETY: the table of a registered VFS is initialised and does not change.
+        let table = unsafe { below.as_ref() };
+        let own_length = c_int::try_from(BELOW_AT).expect("two pointers are short");
+        let table = sqlite3_vfs {
+            iVersion: 2,
+            szOsFile: table.szOsFile.saturating_add(own_length),
+            mxPathname: table.mxPathname,
+            pNext: std::ptr::null_mut(),
+            zName: name.as_ptr(),
+            pAppData: std::ptr::null_mut(),
+            xOpen: Some(vfs_open),
+            xDelete: Some(vfs_delete),
+            xAccess: Some(vfs_access),
+            xFullPathname: Some(vfs_full_pathname),
+            xDlOpen: None,
+            xDlError: None,
+            xDlSym: None,
+            xDlClose: None,
+            xRandomness: Some(vfs_randomness),
+            xSleep: Some(vfs_sleep),
+            xCurrentTime: Some(vfs_current_time),
+            xGetLastError: Some(vfs_get_last_error),
+            xCurrentTimeInt64: Some(vfs_current_time_64),
+            xSetSystemCall: None,
+            xGetSystemCall: None,
+            xNextSystemCall: None,
+        };
+        let instance = Box::new(Instance {
+            table,
+            name,
+            below,
+            sealer: Arc::new(sealer),
+            sizes,
+        });
+        let instance = NonNull::new(Box::into_raw(instance)).expect("a box is never null");
+        // SAFETY: the instance was allocated above and nobody else has it yet; the table then
+        // points to the instance that it is a part of.
+        let table = unsafe {
+            (*instance.as_ptr()).table.pAppData = instance.as_ptr().cast::<c_void>();
+            &raw mut (*instance.as_ptr()).table
+        };
+        let registered = Self(instance);
+        // SAFETY: the table is complete and stays where it is until `drop` unregisters it.
+        match unsafe { sqlite3_vfs_register(table, 0) } {
+            SQLITE_OK => Ok(registered),
+            code => Err(from_code(code)),
+        }
+    }
+
+    /// The name to open connections with.
+    pub(in crate::storage) fn name(&self) -> &CStr {
+        // SAFETY: the instance lives until `drop`, and its name is not changed.
+        unsafe { &self.0.as_ref().name }
+    }
+}
+
+impl Drop for SealingVfs {
+    fn drop(&mut self) {
+        // SAFETY: the instance came from a box in `register` and is freed once; no connection uses
+        // it any more, and SQLite forgets the table before it is freed.
+        unsafe {
+            sqlite3_vfs_unregister(&raw mut (*self.0.as_ptr()).table);
+            drop(Box::from_raw(self.0.as_ptr()));
+        }
+    }
+}
+
+// SAFETY: the instance is only read after `register`, its key may be used from any thread, and
+// SQLite guards its list of tables with a mutex.
+unsafe impl Send for SealingVfs {}
+// SAFETY: as above.
+unsafe impl Sync for SealingVfs {}
+
+/// Asks SQLite to leave the end of every page to nonce and tag. Before the first write.
+///
+/// # Errors
+///
+/// Those of SQLite.
+pub(in crate::storage) fn reserve_tail(connection: &Connection) -> Result<()> {
+    let mut bytes = c_int::try_from(PageSealer::TAIL).expect("a tail is short");
+    control(
+        connection,
+        SQLITE_FCNTL_RESERVE_BYTES,
+        (&raw mut bytes).cast(),
+    )
+}
+
+fn control(connection: &Connection, operation: c_int, argument: *mut c_void) -> Result<()> {
+    // SAFETY: the handle is that of an open connection, used by this thread alone while it is
+    // borrowed; the callers pass what the operation says it takes.
+    let code =
+        unsafe { sqlite3_file_control(connection.handle(), c"main".as_ptr(), operation, argument) };
+    match code {
+        SQLITE_OK => Ok(()),
+        code => Err(from_code(code)),
+    }
+}
+
+/// A file that a connection holds open, as SQLite sees it: through the seal. No other descriptor on
+/// it may be opened or closed in the process (spec 04).
+pub(in crate::storage) struct SealedFile<'a> {
+    file: Below,
+    connection: PhantomData<&'a Connection>,
+}
+
+impl<'a> SealedFile<'a> {
+    /// The database of this connection, which nobody else may write meanwhile.
+    pub(in crate::storage) fn database(connection: &'a Connection) -> Result<Self> {
+        Self::of(connection, SQLITE_FCNTL_FILE_POINTER)
+    }
+
+    /// The log of this connection, which nobody else may write meanwhile.
+    pub(in crate::storage) fn log(connection: &'a Connection) -> Result<Self> {
+        Self::of(connection, SQLITE_FCNTL_JOURNAL_POINTER)
+    }
+
+    fn of(connection: &'a Connection, operation: c_int) -> Result<Self> {
+        let mut file: *mut sqlite3_file = std::ptr::null_mut();
+        control(connection, operation, (&raw mut file).cast())?;
+        let file = NonNull::new(file).ok_or(ErrorKind::Io)?;
+        Ok(Self {
+            file: Below(file.as_ptr()),
+            connection: PhantomData,
+        })
+    }
+
+    /// Fills the buffer with one part of the file.
+    pub(in crate::storage) fn read(&mut self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        match self.file.read(buffer, offset) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(from_code(Failure::NotAuthentic.code())),
+            Err(failure) => Err(from_code(failure.code())),
+        }
+    }
+
+    /// Writes one part of the file.
+    pub(in crate::storage) fn write(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+        let written = self.file.write(bytes, offset);
+        written.map_err(|failure| from_code(failure.code()))
+    }
+
+    /// Makes SQLite read the log again before it relies on it, as after a crash: its header of the
+    /// log's index no longer reads as one. No other connection may be at work.
+    pub(in crate::storage) fn distrust_log_index(&self) -> Result<()> {
+        let mut index: *mut c_void = std::ptr::null_mut();
+        let code = self.file.call(|methods, file| {
+            // SAFETY: the file is open; the pointer is set before the call returns.
+            let map = |map: unsafe extern "C" fn(_, _, _, _, _) -> c_int| unsafe {
+                map(file, 0, INDEX_REGION, 0, &raw mut index)
+            };
+            methods.xShmMap.map(map)
+        });
+        if code != SQLITE_OK {
+            return Err(from_code(code));
+        }
+        if !index.is_null() {
+            // SAFETY: the region is mapped for as long as the connection is open, is that long, and
+            // nobody else uses it, which the caller answers for.
+            unsafe { std::ptr::write_bytes(index.cast::<u8>(), 0, INDEX_HEADERS) };
+        }
+        Ok(())
+    }
+
+    /// Makes what was written durable.
+    pub(in crate::storage) fn sync(&self) -> Result<()> {
+        let flags = if cfg!(target_vendor = "apple") {
+            SQLITE_SYNC_FULL
+        } else {
+            SQLITE_SYNC_NORMAL
+        };
+        match self.file.call(|methods, file| {
+            // SAFETY: the file is open.
+            methods.xSync.map(|sync| unsafe { sync(file, flags) })
+        }) {
+            SQLITE_OK => Ok(()),
+            code => Err(from_code(code)),
+        }
+    }
+}
+
+/// SQLite maps the index of the log in regions of this length; both copies of its header come
+/// first.
+const INDEX_REGION: c_int = 32_768;
+const INDEX_HEADERS: usize = 96;
+
+/// An open file object: that of the VFS below, or for [`SealedFile`] our own.
+#[derive(Clone, Copy)]
+struct Below(*mut sqlite3_file);
+
+impl Below {
+    /// Calls one of the file's functions; where it has none, that is an error.
+    fn call(
+        self,
+        call: impl FnOnce(&sqlite3_io_methods, *mut sqlite3_file) -> Option<c_int>,
+    ) -> c_int {
+        // SAFETY: SQLite's file object lives as long as it is open; its first field is the table
+        // of functions, null while the file is closed and constant otherwise.
+        let methods = unsafe { (*self.0).pMethods.as_ref() };
+        methods
+            .and_then(|methods| call(methods, self.0))
+            .unwrap_or(SQLITE_IOERR)
+    }
+
+    fn close(self) {
+        // SAFETY: as in `call`; the file is closed once, by its owner.
+        self.call(|methods, file| methods.xClose.map(|close| unsafe { close(file) }));
+    }
+}
+
+impl Medium for Below {
+    fn read(&mut self, buffer: &mut [u8], offset: u64) -> std::result::Result<bool, Failure> {
+        let (length, offset) = (length(buffer)?, signed(offset)?);
+        let start = buffer.as_mut_ptr().cast::<c_void>();
+        let code = self.call(|methods, file| {
+            // SAFETY: the file is open, and the buffer is as long as is said.
+            methods
+                .xRead
+                .map(|read| unsafe { read(file, start, length, offset) })
+        });
+        match code {
+            SQLITE_OK => Ok(true),
+            SQLITE_IOERR_SHORT_READ => Ok(false),
+            code => Err(Failure::Below(code)),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8], offset: u64) -> std::result::Result<(), Failure> {
+        let (length, offset) = (length(bytes)?, signed(offset)?);
+        let start = bytes.as_ptr().cast::<c_void>();
+        done(self.call(|methods, file| {
+            // SAFETY: as for reading; SQLite reads from the buffer and keeps no pointer to it.
+            methods
+                .xWrite
+                .map(|write| unsafe { write(file, start, length, offset) })
+        }))
+    }
+
+    fn truncate(&mut self, size: u64) -> std::result::Result<(), Failure> {
+        let size = signed(size)?;
+        done(self.call(|methods, file| {
+            // SAFETY: the file is open.
+            methods
+                .xTruncate
+                .map(|truncate| unsafe { truncate(file, size) })
+        }))
+    }
+
+    fn size(&mut self) -> std::result::Result<u64, Failure> {
+        let mut size: sqlite3_int64 = 0;
+        done(self.call(|methods, file| {
+            // SAFETY: the file is open, and the number is written before the call returns.
+            methods
+                .xFileSize
+                .map(|ask| unsafe { ask(file, &raw mut size) })
+        }))?;
+        u64::try_from(size).map_err(|_| Failure::Refused)
+    }
+}
+
+fn length(buffer: &[u8]) -> std::result::Result<c_int, Failure> {
+    c_int::try_from(buffer.len()).map_err(|_| Failure::Refused)
+}
+
+fn signed(offset: u64) -> std::result::Result<sqlite3_int64, Failure> {
+    sqlite3_int64::try_from(offset).map_err(|_| Failure::Refused)
+}
+
+fn done(code: c_int) -> std::result::Result<(), Failure> {
+    match code {
+        SQLITE_OK => Ok(()),
+        code => Err(Failure::Below(code)),
+    }
+}
+
+/// Our part of the memory that SQLite allocates for a file.
+#[repr(C)]
+struct FileObject {
+    /// First, as SQLite wants it; null while the file is closed.
+    methods: *const sqlite3_io_methods,
+    state: *mut State,
+}
+
+/// Where in that memory the file object of the VFS below lies; aligned as ours is.
+const BELOW_AT: usize = size_of::<FileObject>();
+
+/// What is known of an open file.
+struct State {
+    kind: Kind,
+    below: Below,
+    vfs: NonNull<sqlite3_vfs>,
+    /// SQLite's own copy of the path, which lives as long as the file.
+    path: *const c_char,
+    /// The frames that this connection has not written yet.
+    waiting: Waiting,
+}
+
+enum Kind {
+    Database(Database),
+    Log(Log),
+}
+
+/// Runs a callback; a panic becomes an error, since it must not cross C.
+fn guarded(work: impl FnOnce() -> c_int) -> c_int {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(SQLITE_IOERR)
+}
+
+fn answer(result: std::result::Result<(), Failure>) -> c_int {
+    result.map_or_else(Failure::code, |()| SQLITE_OK)
+}
+
+/// Runs `work` on the state of an open file of ours.
+///
+/// # Safety
+///
+/// `file` must be one that `vfs_open` has opened, and be used by no other thread meanwhile, as
+/// SQLite promises of a connection's files.
+unsafe fn with_state(
+    file: *mut sqlite3_file,
+    work: impl FnOnce(&mut State) -> std::result::Result<(), Failure>,
+) -> c_int {
+    guarded(|| {
+        // SAFETY: the caller's promise; `state` is null or the box that `vfs_open` has put there.
+        let state = unsafe { (*file.cast::<FileObject>()).state.as_mut() };
+        answer(state.ok_or(Failure::Refused).and_then(work))
+    })
+}
+
+/// Passes a call on to the file below.
+///
+/// # Safety
+///
+/// As for [`with_state`].
+unsafe fn pass_on(
+    file: *mut sqlite3_file,
+    call: impl FnOnce(&sqlite3_io_methods, *mut sqlite3_file) -> Option<c_int>,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { with_state(file, |state| done(state.below.call(call))) }
+}
+
+/// The instance behind a table of ours.
+///
+/// # Safety
+///
+/// `vfs` must be the table of a registered [`SealingVfs`].
+unsafe fn instance<'a>(vfs: *mut sqlite3_vfs) -> &'a Instance {
+    // SAFETY: the caller's promise: `register` has put the pointer there, and the instance lives as
+    // long as a connection can call.
+    unsafe { &*(*vfs).pAppData.cast::<Instance>() }
+}
+
+unsafe extern "C" fn vfs_open(
+    vfs: *mut sqlite3_vfs,
+    path: *const c_char,
+    file: *mut sqlite3_file,
+    flags: c_int,
+    out_flags: *mut c_int,
+) -> c_int {
+    let object = file.cast::<FileObject>();
+    // SAFETY: SQLite has allocated as many bytes as the table says, and looks at the first field
+    // even where opening fails.
+    unsafe {
+        (*object).methods = std::ptr::null();
+        (*object).state = std::ptr::null_mut();
+    }
+    guarded(|| {
+        let is_log = flags & SQLITE_OPEN_WAL != 0;
+        if path.is_null() || !(is_log || flags & SQLITE_OPEN_MAIN_DB != 0) {
+            // Journals and temporary files.
+            return SQLITE_CANTOPEN;
+        }
+        // SAFETY: SQLite calls with the table that it was given.
+        let instance = unsafe { instance(vfs) };
+        // SAFETY: the bytes behind our part are those that the VFS below asked for.
+        let below = Below(unsafe { file.byte_add(BELOW_AT) });
+        // SAFETY: as above; a file that is not open yet has no functions.
+        unsafe { (*below.0).pMethods = std::ptr::null() };
+        // SAFETY: the table below is registered for ever, and the arguments are SQLite's own.
+        let opened = unsafe {
+            let open = instance.below.as_ref().xOpen;
+            open.map(|open| open(instance.below.as_ptr(), path, below.0, flags, out_flags))
+        };
+        if opened != Some(SQLITE_OK) {
+            below.close();
+            return opened.unwrap_or(SQLITE_CANTOPEN);
+        }
+        let sealer = Arc::clone(&instance.sealer);
+        let (kind, waiting) = if is_log {
+            // SAFETY: SQLite's name of a log leads to the file object of its database.
+            let shared = unsafe { waiting_of(sqlite3_database_file_object(path)) };
+            let gathers = shared.is_some();
+            let waiting = shared.unwrap_or_else(Waiting::none);
+            let log = Log::new(sealer, instance.sizes, waiting.clone(), gathers);
+            (Kind::Log(log), waiting)
+        } else {
+            let database = Database::new(sealer, instance.sizes);
+            (Kind::Database(database), Waiting::none())
+        };
+        let state = Box::new(State {
+            kind,
+            below,
+            vfs: instance.below,
+            path,
+            waiting,
+        });
+        // SAFETY: as above; the box is taken back when the file is closed.
+        unsafe {
+            (*object).state = Box::into_raw(state);
+            (*object).methods = &raw const METHODS;
+        }
+        SQLITE_OK
+    })
+}
+
+/// What the log's database shares with it, where that is a file of ours and not of a VFS on top.
+///
+/// # Safety
+///
+/// `database` must be null or an open file object.
+unsafe fn waiting_of(database: *mut sqlite3_file) -> Option<Waiting> {
+    let database = NonNull::new(database.cast::<FileObject>())?;
+    // SAFETY: the caller's promise; only a file of ours has this table, and so a state.
+    unsafe {
+        let methods = database.as_ref().methods;
+        std::ptr::eq(methods, &raw const METHODS).then_some(())?;
+        Some(database.as_ref().state.as_ref()?.waiting.clone())
+    }
+}
+
+unsafe extern "C" fn file_close(file: *mut sqlite3_file) -> c_int {
+    guarded(|| {
+        let object = file.cast::<FileObject>();
+        // SAFETY: the file is open and closed once; the state came from a box.
+        unsafe {
+            (*object).methods = std::ptr::null();
+            let state = std::mem::replace(&mut (*object).state, std::ptr::null_mut());
+            if !state.is_null() {
+                let state = Box::from_raw(state);
+                if matches!(state.kind, Kind::Log(_)) {
+                    state.waiting.forget();
+                }
+                state.below.close();
+            }
+        }
+        SQLITE_OK
+    })
+}
+
+unsafe extern "C" fn file_read(
+    file: *mut sqlite3_file,
+    buffer: *mut c_void,
+    length: c_int,
+    offset: sqlite3_int64,
+) -> c_int {
+    let work = |state: &mut State| {
+        let length = usize::try_from(length).map_err(|_| Failure::Refused)?;
+        let offset = u64::try_from(offset).map_err(|_| Failure::Refused)?;
+        // SAFETY: SQLite's buffer is as long as it says, and initialised or about to be: bytes have
+        // no invalid values.
+        let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length) };
+        let (vfs, path) = (state.vfs, state.path);
+        match &mut state.kind {
+            Kind::Database(database) => {
+                // SAFETY: the path is SQLite's own of an open database, and lives as long.
+                let log = || unsafe { log_is_there(vfs, path) };
+                database.read(&mut state.below, buffer, offset, log)
+            }
+            Kind::Log(log) => log.read(&mut state.below, buffer, offset),
+        }
+    };
+    // SAFETY: SQLite calls with an open file of ours.
+    unsafe { with_state(file, work) }
+}
+
+/// Whether the log of a database is there and not empty.
+///
+/// # Safety
+///
+/// `path` must be the name that SQLite has opened a database with.
+unsafe fn log_is_there(vfs: NonNull<sqlite3_vfs>, path: *const c_char) -> bool {
+    let mut there: c_int = 0;
+    // SAFETY: the caller's promise; SQLite keeps the log's name behind that of the database.
+    let code = unsafe {
+        let log = sqlite3_filename_wal(path);
+        let access = vfs.as_ref().xAccess;
+        access.map(|access| access(vfs.as_ptr(), log, SQLITE_ACCESS_EXISTS, &raw mut there))
+    };
+    code == Some(SQLITE_OK) && there != 0
+}
+
+unsafe extern "C" fn file_write(
+    file: *mut sqlite3_file,
+    bytes: *const c_void,
+    length: c_int,
+    offset: sqlite3_int64,
+) -> c_int {
+    let work = |state: &mut State| {
+        let length = usize::try_from(length).map_err(|_| Failure::Refused)?;
+        let offset = u64::try_from(offset).map_err(|_| Failure::Refused)?;
+        // SAFETY: SQLite's buffer is as long as it says.
+        let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
+        match &mut state.kind {
+            Kind::Database(database) => database.write(&mut state.below, bytes, offset),
+            Kind::Log(log) => log.write(&mut state.below, bytes, offset),
+        }
+    };
+    // SAFETY: SQLite calls with an open file of ours.
+    unsafe { with_state(file, work) }
+}
+
+unsafe extern "C" fn file_truncate(file: *mut sqlite3_file, size: sqlite3_int64) -> c_int {
+    let work = |state: &mut State| {
+        let size = u64::try_from(size).map_err(|_| Failure::Refused)?;
+        match &mut state.kind {
+            Kind::Database(_) => state.below.truncate(size),
+            Kind::Log(log) => log.truncate(&mut state.below, size),
+        }
+    };
+    // SAFETY: SQLite calls with an open file of ours.
+    unsafe { with_state(file, work) }
+}
+
+unsafe extern "C" fn file_sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
+    let work = |state: &mut State| {
+        if let Kind::Log(log) = &mut state.kind {
+            log.flush(&mut state.below)?;
+        }
+        done(state.below.call(|methods, below| {
+            // SAFETY: the file below is open.
+            methods.xSync.map(|sync| unsafe { sync(below, flags) })
+        }))
+    };
+    // SAFETY: SQLite calls with an open file of ours.
+    unsafe { with_state(file, work) }
+}
+
+unsafe extern "C" fn file_size(file: *mut sqlite3_file, size: *mut sqlite3_int64) -> c_int {
+    let work = |state: &mut State| {
+        let now = match &mut state.kind {
+            Kind::Database(_) => state.below.size(),
+            Kind::Log(log) => log.size(&mut state.below),
+        };
+        // SAFETY: SQLite passes a place for the answer.
+        unsafe { *size = signed(now?)? };
+        Ok(())
+    };
+    // SAFETY: SQLite calls with an open file of ours.
+    unsafe { with_state(file, work) }
+}
+
+unsafe extern "C" fn file_lock(file: *mut sqlite3_file, level: c_int) -> c_int {
+    // SAFETY: SQLite calls with an open file of ours; the one below is open as well.
+    unsafe {
+        pass_on(file, |methods, below| {
+            methods.xLock.map(|lock| lock(below, level))
+        })
+    }
+}
+
+unsafe extern "C" fn file_unlock(file: *mut sqlite3_file, level: c_int) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        pass_on(file, |methods, below| {
+            methods.xUnlock.map(|unlock| unlock(below, level))
+        })
+    }
+}
+
+unsafe extern "C" fn file_check_reserved_lock(file: *mut sqlite3_file, out: *mut c_int) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        pass_on(file, |methods, below| {
+            methods.xCheckReservedLock.map(|check| check(below, out))
+        })
+    }
+}
+
+unsafe extern "C" fn file_control(
+    file: *mut sqlite3_file,
+    operation: c_int,
+    argument: *mut c_void,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        pass_on(file, |methods, below| {
+            let control = methods.xFileControl;
+            Some(control.map_or(SQLITE_NOTFOUND, |control| {
+                control(below, operation, argument)
+            }))
+        })
+    }
+}
+
+unsafe extern "C" fn file_sector_size(file: *mut sqlite3_file) -> c_int {
+    // No smaller than a page: a sealed page that is torn is lost as a whole.
+    // SAFETY: SQLite calls with an open file of ours; the one below is open as well.
+    let below = unsafe {
+        let state = (*file.cast::<FileObject>()).state;
+        (*state)
+            .below
+            .call(|methods, below| methods.xSectorSize.map(|sector| sector(below)))
+    };
+    below.max(LEAST_SECTOR)
+}
+
+unsafe extern "C" fn file_device_characteristics(file: *mut sqlite3_file) -> c_int {
+    // SAFETY: as above.
+    let below = unsafe {
+        let state = (*file.cast::<FileObject>()).state;
+        (*state).below.call(|methods, below| {
+            methods
+                .xDeviceCharacteristics
+                .map(|characteristics| characteristics(below))
+        })
+    };
+    below & KEPT_PROMISES
+}
+
+const LEAST_SECTOR: c_int = 4096;
+/// A unit is written as a whole and touches no other; nothing else is promised.
+const KEPT_PROMISES: c_int = SQLITE_IOCAP_POWERSAFE_OVERWRITE | SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN;
+
+unsafe extern "C" fn file_shm_map(
+    file: *mut sqlite3_file,
+    region: c_int,
+    size: c_int,
+    extend: c_int,
+    out: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: SQLite calls with an open file of ours; the one below is open as well.
+    unsafe {
+        pass_on(file, |methods, below| {
+            methods
+                .xShmMap
+                .map(|map| map(below, region, size, extend, out))
+        })
+    }
+}
+
+unsafe extern "C" fn file_shm_lock(
+    file: *mut sqlite3_file,
+    offset: c_int,
+    count: c_int,
+    flags: c_int,
+) -> c_int {
+    let work = |state: &mut State| {
+        const UNLOCK: c_int = SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE;
+        if offset == WRITE_LOCK && flags & UNLOCK == UNLOCK {
+            // Commits are written at once, so what waits now was never committed. Were it written
+            // later, it would lie over what another connection writes next.
+            state.waiting.forget();
+        }
+        done(state.below.call(|methods, below| {
+            // SAFETY: the file below is open.
+            methods
+                .xShmLock
+                .map(|lock| unsafe { lock(below, offset, count, flags) })
+        }))
+    };
+    // SAFETY: SQLite calls with an open file of ours.
+    unsafe { with_state(file, work) }
+}
+
+/// Which of SQLite's locks on the index of the log is the writer's.
+const WRITE_LOCK: c_int = 0;
+
+unsafe extern "C" fn file_shm_barrier(file: *mut sqlite3_file) {
+    // SAFETY: SQLite calls with an open file of ours; the one below is open as well.
+    unsafe {
+        pass_on(file, |methods, below| {
+            if let Some(barrier) = methods.xShmBarrier {
+                barrier(below);
+            }
+            Some(SQLITE_OK)
+        });
+    }
+}
+
+unsafe extern "C" fn file_shm_unmap(file: *mut sqlite3_file, delete: c_int) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        pass_on(file, |methods, below| {
+            methods.xShmUnmap.map(|unmap| unmap(below, delete))
+        })
+    }
+}
+
+static METHODS: sqlite3_io_methods = sqlite3_io_methods {
+    // Without memory mapping, which would go past the seal.
+    iVersion: 2,
+    xClose: Some(file_close),
+    xRead: Some(file_read),
+    xWrite: Some(file_write),
+    xTruncate: Some(file_truncate),
+    xSync: Some(file_sync),
+    xFileSize: Some(file_size),
+    xLock: Some(file_lock),
+    xUnlock: Some(file_unlock),
+    xCheckReservedLock: Some(file_check_reserved_lock),
+    xFileControl: Some(file_control),
+    xSectorSize: Some(file_sector_size),
+    xDeviceCharacteristics: Some(file_device_characteristics),
+    xShmMap: Some(file_shm_map),
+    xShmLock: Some(file_shm_lock),
+    xShmBarrier: Some(file_shm_barrier),
+    xShmUnmap: Some(file_shm_unmap),
+    xFetch: None,
+    xUnfetch: None,
+};
+
+/// Passes a call on to the VFS below.
+///
+/// # Safety
+///
+/// `vfs` must be the table of a registered [`SealingVfs`].
+unsafe fn ask_below(
+    vfs: *mut sqlite3_vfs,
+    ask: impl FnOnce(&sqlite3_vfs, *mut sqlite3_vfs) -> Option<c_int>,
+) -> c_int {
+    guarded(|| {
+        // SAFETY: the caller's promise; the table below is registered for ever.
+        let (table, below) = unsafe {
+            let below = instance(vfs).below;
+            (below.as_ref(), below.as_ptr())
+        };
+        ask(table, below).unwrap_or(SQLITE_IOERR)
+    })
+}
+
+unsafe extern "C" fn vfs_delete(vfs: *mut sqlite3_vfs, path: *const c_char, sync: c_int) -> c_int {
+    // SAFETY: SQLite calls with the table that it was given.
+    unsafe {
+        ask_below(vfs, |table, below| {
+            table.xDelete.map(|delete| delete(below, path, sync))
+        })
+    }
+}
+
+unsafe extern "C" fn vfs_access(
+    vfs: *mut sqlite3_vfs,
+    path: *const c_char,
+    flags: c_int,
+    out: *mut c_int,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        ask_below(vfs, |table, below| {
+            table.xAccess.map(|access| access(below, path, flags, out))
+        })
+    }
+}
+
+unsafe extern "C" fn vfs_full_pathname(
+    vfs: *mut sqlite3_vfs,
+    path: *const c_char,
+    length: c_int,
+    out: *mut c_char,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        ask_below(vfs, |table, below| {
+            table
+                .xFullPathname
+                .map(|full| full(below, path, length, out))
+        })
+    }
+}
+
+unsafe extern "C" fn vfs_randomness(
+    vfs: *mut sqlite3_vfs,
+    length: c_int,
+    out: *mut c_char,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        ask_below(vfs, |table, below| {
+            table.xRandomness.map(|fill| fill(below, length, out))
+        })
+    }
+}
+
+unsafe extern "C" fn vfs_sleep(vfs: *mut sqlite3_vfs, micros: c_int) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        ask_below(vfs, |table, below| {
+            table.xSleep.map(|sleep| sleep(below, micros))
+        })
+    }
+}
+
+unsafe extern "C" fn vfs_current_time(vfs: *mut sqlite3_vfs, out: *mut f64) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        ask_below(vfs, |table, below| {
+            table.xCurrentTime.map(|time| time(below, out))
+        })
+    }
+}
+
+unsafe extern "C" fn vfs_current_time_64(vfs: *mut sqlite3_vfs, out: *mut sqlite3_int64) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        ask_below(vfs, |table, below| {
+            table.xCurrentTimeInt64.map(|time| time(below, out))
+        })
+    }
+}
+
+unsafe extern "C" fn vfs_get_last_error(
+    vfs: *mut sqlite3_vfs,
+    length: c_int,
+    out: *mut c_char,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        ask_below(vfs, |table, below| {
+            table.xGetLastError.map(|last| last(below, length, out))
+        })
+    }
+}
