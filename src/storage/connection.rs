@@ -10,7 +10,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use super::failure::from_sqlite;
 use super::schema::{AUTO_VACUUM, PAGE_BYTES, PAGE_SIZE};
-use super::vfs::{SealingVfs, reserve_tail};
+use super::vfs::{Pages, SealingVfs, reserve_tail};
 use crate::error::{ErrorKind, Result};
 use crate::sealing::PageSealer;
 
@@ -34,8 +34,12 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 /// # Errors
 ///
 /// [`ErrorKind::SqliteUnsuitable`].
-pub(super) fn register_vfs(pages: PageSealer) -> Result<SealingVfs> {
-    SealingVfs::register(c"unix-excl", pages, &[PAGE_BYTES])
+pub(super) fn register_vfs(sealer: PageSealer, role: Role) -> Result<SealingVfs> {
+    let pages = Pages {
+        sizes: &[PAGE_BYTES],
+        may_be_none: role == Role::Creator,
+    };
+    SealingVfs::register(c"unix-excl", sealer, pages)
 }
 
 /// Opens the file, which must exist, and asserts every setting.
@@ -276,7 +280,7 @@ mod tests {
     #[test]
     fn every_setting_is_the_one_in_the_spec() {
         let (_directory, path) = database();
-        let vfs = register_vfs(sealer()).unwrap();
+        let vfs = register_vfs(sealer(), Role::Writer).unwrap();
         let open = |path: &Path, role| open(path, &vfs, role);
         let apple = i64::from(cfg!(target_vendor = "apple"));
         for (role, cache, query_only) in
@@ -362,7 +366,7 @@ mod tests {
     #[test]
     fn this_projects_own_build_leaves_out_what_it_does_not_use() {
         let (_directory, path) = database();
-        let vfs = register_vfs(sealer()).unwrap();
+        let vfs = register_vfs(sealer(), Role::Writer).unwrap();
         let open = |path: &Path, role| open(path, &vfs, role);
         let connection = open(&path, Role::Reader).unwrap();
         let mut statement = connection.prepare("PRAGMA compile_options").unwrap();
@@ -408,7 +412,7 @@ mod tests {
     #[test]
     fn no_statement_leads_out_of_the_database_or_changes_what_it_is() {
         let (directory, path) = database();
-        let vfs = register_vfs(sealer()).unwrap();
+        let vfs = register_vfs(sealer(), Role::Writer).unwrap();
         let open = |path: &Path, role| open(path, &vfs, role);
         for role in [Role::Writer, Role::Reader] {
             let connection = open(&path, role).unwrap();
@@ -490,7 +494,7 @@ mod tests {
     #[test]
     fn what_is_used_is_allowed() {
         let (_directory, path) = database();
-        let vfs = register_vfs(sealer()).unwrap();
+        let vfs = register_vfs(sealer(), Role::Writer).unwrap();
         let open = |path: &Path, role| open(path, &vfs, role);
         let connection = open(&path, Role::Writer).unwrap();
         for sql in [
@@ -518,7 +522,7 @@ mod tests {
     #[test]
     fn a_database_in_another_journal_mode_is_not_turned_back() {
         let (_directory, path) = database();
-        let vfs = register_vfs(sealer()).unwrap();
+        let vfs = register_vfs(sealer(), Role::Writer).unwrap();
         let open = |path: &Path, role| open(path, &vfs, role);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         Connection::open_with_flags_and_vfs(&path, flags, vfs.name())
@@ -536,7 +540,7 @@ mod tests {
     #[test]
     fn a_link_and_an_absent_file_are_not_opened() {
         let (directory, path) = database();
-        let vfs = register_vfs(sealer()).unwrap();
+        let vfs = register_vfs(sealer(), Role::Writer).unwrap();
         let open = |path: &Path, role| open(path, &vfs, role);
         let link = path.with_file_name("link.db");
         std::os::unix::fs::symlink(&path, &link).unwrap();

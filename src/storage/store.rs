@@ -51,7 +51,7 @@ impl Store {
     ///
     /// Those of SQLite.
     pub(crate) fn create(path: &Path, pages: PageSealer, settings: &Sealed) -> Result<()> {
-        let vfs = connection::register_vfs(pages)?;
+        let vfs = connection::register_vfs(pages, Role::Creator)?;
         let connection = connection::open(path, &vfs, Role::Creator)?;
         connection
             .execute_batch("BEGIN IMMEDIATE")
@@ -76,7 +76,7 @@ impl Store {
     /// [`ErrorKind::DatabaseDamaged`], [`ErrorKind::SqliteUnsuitable`] and those of the file
     /// system.
     pub(crate) fn open(path: &Path, pages: PageSealer) -> Result<Self> {
-        let vfs = connection::register_vfs(pages)?;
+        let vfs = connection::register_vfs(pages, Role::Writer)?;
         let writer = connection::open(path, &vfs, Role::Writer)?;
         schema::check(&writer)?;
         // What a crash left in the log, the traces of an erasure among it, goes to its place. On a

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use vitalock::{Class, ErrorKind, Vault};
+use vitalock::{Class, Credentials, ErrorKind, Record, Vault};
 
 use crate::process::{DEVICE, factors, make_plain};
-use crate::support::fixture::DATABASES;
+use crate::support::fixture::{DATABASES, Twin, copy, make_quick_vault, unlock};
 use crate::support::{Scratch, words};
 
 /// What unlocking says of a vault whose database was changed like this.
@@ -138,4 +138,25 @@ fn opening_what_is_no_vault_makes_nothing() {
     let before = crate::tree::tree(&scratch.vault());
     not_found(&scratch.vault());
     assert_eq!(crate::tree::tree(&scratch.vault()), before);
+}
+
+/// SQLite takes an empty file for a new database, and deletes the log that lies beside it.
+#[test]
+fn an_emptied_database_does_not_take_its_log_along() {
+    let scratch = Scratch::new();
+    let vault = make_quick_vault(&scratch.vault(), false);
+    let session = unlock(&vault);
+    session.put(Record::new("Note", "in the log")).unwrap();
+    let emptied = scratch.path().join("emptied");
+    copy(&scratch.vault(), &emptied);
+    drop((session, vault));
+    let log = emptied.join("standard.db-wal");
+    let before = std::fs::read(&log).unwrap();
+    assert!(!before.is_empty());
+    std::fs::write(emptied.join("standard.db"), "").unwrap();
+    let refused = Vault::open(&emptied)
+        .unwrap()
+        .unlock(&Credentials::share(&Twin));
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::TamperDetected);
+    assert!(std::fs::read(&log).unwrap() == before);
 }

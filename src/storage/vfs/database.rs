@@ -8,22 +8,31 @@ use super::medium::{Medium, wide};
 use crate::sealing::{PageSealer, Unit};
 use crate::secret::SecretBytes;
 
+/// Which databases are opened.
+#[derive(Clone, Copy)]
+pub(in crate::storage) struct Pages {
+    /// The page sizes that may be met.
+    pub(in crate::storage) sizes: &'static [usize],
+    /// Whether an empty file is a database about to be made. SQLite would take it for one anywhere,
+    /// and delete the log beside it.
+    pub(in crate::storage) may_be_none: bool,
+}
+
 /// How one open database file is read and written.
 pub(super) struct Database {
     sealer: Arc<PageSealer>,
-    sizes: &'static [usize],
+    pages: Pages,
     /// Known once a page was read or written.
     page_size: Option<usize>,
     scratch: SecretBytes,
 }
 
 impl Database {
-    /// `sizes` are the page sizes that may be met.
-    pub(super) fn new(sealer: Arc<PageSealer>, sizes: &'static [usize]) -> Self {
-        let largest = sizes.iter().copied().max().unwrap_or_default();
+    pub(super) fn new(sealer: Arc<PageSealer>, pages: Pages) -> Self {
+        let largest = pages.sizes.iter().copied().max().unwrap_or_default();
         Self {
             sealer,
-            sizes,
+            pages,
             page_size: None,
             scratch: SecretBytes::zeroed(largest),
         }
@@ -43,8 +52,9 @@ impl Database {
             buffer.fill(0);
         }
         let is_header = offset == 0 && buffer.len() == HEADER;
-        if read == Err(Failure::NotAuthentic) && is_header && log_is_there() {
-            let size = self.page_size.or_else(|| self.sizes.first().copied());
+        // Not beside an empty file, where SQLite would delete the log.
+        if read == Err(Failure::NotAuthentic) && is_header && medium.size()? > 0 && log_is_there() {
+            let size = self.page_size.or_else(|| self.pages.sizes.first().copied());
             write_constant_header(buffer, size.ok_or(Failure::Refused)?);
             return Ok(());
         }
@@ -84,7 +94,8 @@ impl Database {
         offset: u64,
     ) -> Result<(), Failure> {
         let size = page.len();
-        if !self.sizes.contains(&size) || !offset.is_multiple_of(wide(size)) || has_tail(page) {
+        if !self.pages.sizes.contains(&size) || !offset.is_multiple_of(wide(size)) || has_tail(page)
+        {
             return Err(Failure::Refused);
         }
         self.page_size = Some(size);
@@ -102,11 +113,11 @@ impl Database {
 
     /// Finds the size with which the first page opens, or the second where the first was torn.
     fn learn_size(&mut self, medium: &mut impl Medium) -> Result<usize, Failure> {
-        if medium.size()? == 0 {
+        if self.pages.may_be_none && medium.size()? == 0 {
             return Err(Failure::Empty);
         }
         for number in [0, 1] {
-            for &size in self.sizes {
+            for &size in self.pages.sizes {
                 let page = self.scratch.expose_mut().get_mut(..size);
                 let page = page.ok_or(Failure::Refused)?;
                 match open(&self.sealer, medium, page, number) {
@@ -140,10 +151,7 @@ fn open(
         return Ok(());
     }
     page.fill(0);
-    Err(match medium.size()? {
-        0 => Failure::Empty,
-        _ => Failure::NotAuthentic,
-    })
+    Err(Failure::NotAuthentic)
 }
 
 /// Copies a part of a page out, and wipes the page.

@@ -25,7 +25,7 @@ use rusqlite::ffi::{
     sqlite3_vfs_find, sqlite3_vfs_register, sqlite3_vfs_unregister,
 };
 
-use super::database::Database;
+use super::database::{Database, Pages};
 use super::failure::Failure;
 use super::log::Log;
 use super::medium::Medium;
@@ -45,11 +45,11 @@ struct Instance {
     name: CString,
     below: NonNull<sqlite3_vfs>,
     sealer: Arc<PageSealer>,
-    sizes: &'static [usize],
+    pages: Pages,
 }
 
 impl SealingVfs {
-    /// A VFS over the one that SQLite knows as `below`, for databases with one of these page sizes.
+    /// A VFS over the one that SQLite knows as `below`.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl SealingVfs {
     pub(in crate::storage) fn register(
         below: &CStr,
         sealer: PageSealer,
-        sizes: &'static [usize],
+        pages: Pages,
     ) -> Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         heap::sqlite_heap_is_wiped();
@@ -100,7 +100,7 @@ impl SealingVfs {
             name,
             below,
             sealer: Arc::new(sealer),
-            sizes,
+            pages,
         });
         let instance = NonNull::new(Box::into_raw(instance)).expect("a box is never null");
         // SAFETY: the instance was allocated above and nobody else has it yet; the table then
@@ -460,10 +460,10 @@ unsafe extern "C" fn vfs_open(
             let shared = unsafe { waiting_of(sqlite3_database_file_object(path)) };
             let gathers = shared.is_some();
             let waiting = shared.unwrap_or_else(Waiting::none);
-            let log = Log::new(sealer, instance.sizes, waiting.clone(), gathers);
+            let log = Log::new(sealer, instance.pages.sizes, waiting.clone(), gathers);
             (Kind::Log(log), waiting)
         } else {
-            let database = Database::new(sealer, instance.sizes);
+            let database = Database::new(sealer, instance.pages);
             (Kind::Database(database), Waiting::none())
         };
         let state = Box::new(State {
@@ -662,27 +662,28 @@ unsafe extern "C" fn file_control(
 }
 
 unsafe extern "C" fn file_sector_size(file: *mut sqlite3_file) -> c_int {
-    // No smaller than a page: a sealed page that is torn is lost as a whole.
+    let mut below = 0;
     // SAFETY: SQLite calls with an open file of ours; the one below is open as well.
-    let below = unsafe {
-        let state = (*file.cast::<FileObject>()).state;
-        (*state)
-            .below
-            .call(|methods, below| methods.xSectorSize.map(|sector| sector(below)))
-    };
+    unsafe {
+        pass_on(file, |methods, file| {
+            below = methods.xSectorSize.map_or(0, |sector| sector(file));
+            Some(SQLITE_OK)
+        });
+    }
+    // No smaller than a page: a sealed page that is torn is lost as a whole.
     below.max(LEAST_SECTOR)
 }
 
 unsafe extern "C" fn file_device_characteristics(file: *mut sqlite3_file) -> c_int {
+    let mut below = 0;
     // SAFETY: as above.
-    let below = unsafe {
-        let state = (*file.cast::<FileObject>()).state;
-        (*state).below.call(|methods, below| {
-            methods
-                .xDeviceCharacteristics
-                .map(|characteristics| characteristics(below))
-        })
-    };
+    unsafe {
+        pass_on(file, |methods, file| {
+            let characteristics = methods.xDeviceCharacteristics;
+            below = characteristics.map_or(0, |characteristics| characteristics(file));
+            Some(SQLITE_OK)
+        });
+    }
     below & KEPT_PROMISES
 }
 

@@ -15,5 +15,6 @@ mod medium;
 pub(super) mod tests;
 mod waiting;
 
+pub(super) use database::Pages;
 pub(super) use failure::RANDOM_UNAVAILABLE;
 pub(super) use ffi::{SealedFile, SealingVfs, reserve_tail};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{SealingVfs, reserve_tail};
+use super::{Pages, SealingVfs, reserve_tail};
 use crate::class::Class;
 use crate::id::VaultId;
 use crate::sealing::PageSealer;
@@ -18,6 +18,11 @@ pub(in crate::storage) fn sealer() -> PageSealer {
     PageSealer::new(key, VaultId::from_bytes([9; 16]), Class::Standard)
 }
 
+const PAGES: Pages = Pages {
+    sizes: &[4096],
+    may_be_none: true,
+};
+
 /// A sealed database with a schema of the test's own.
 pub(in crate::storage) struct Unschooled {
     vfs: SealingVfs,
@@ -26,7 +31,7 @@ pub(in crate::storage) struct Unschooled {
 
 impl Unschooled {
     pub(in crate::storage) fn make(schema: &str) -> Self {
-        let vfs = SealingVfs::register(c"unix-excl", sealer(), &[4096]).unwrap();
+        let vfs = SealingVfs::register(c"unix-excl", sealer(), PAGES).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let database = Self { vfs, directory };
         let connection = database.open();
