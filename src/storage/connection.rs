@@ -1,6 +1,8 @@
 //! One connection, opened the only way this crate opens one (spec 05, "Settings").
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -183,14 +185,34 @@ fn journal_mode(connection: &Connection, mode: &str) -> Result<()> {
     }
 }
 
-/// Sets a pragma and reads it back.
-fn pragma(connection: &Connection, name: &str, value: i64) -> Result<()> {
+/// Sets a pragma and reads it back, the first time in this process: what this SQLite does with it
+/// once it does again.
+fn pragma(connection: &Connection, name: &'static str, value: i64) -> Result<()> {
+    static READ_BACK: Mutex<BTreeSet<(&'static str, i64)>> = Mutex::new(BTreeSet::new());
     connection
         .pragma_update(None, name, value)
         .map_err(from_sqlite)?;
+    let known = || READ_BACK.lock().unwrap_or_else(PoisonError::into_inner);
+    if OF_THE_CONNECTION.contains(&name) && known().contains(&(name, value)) {
+        return Ok(());
+    }
     let now = connection.pragma_query_value(None, name, |row| row.get(0));
-    settled(now, value)
+    settled(now, value)?;
+    known().insert((name, value));
+    Ok(())
 }
+
+/// Those that do not depend on the file.
+const OF_THE_CONNECTION: &[&str] = &[
+    "cache_size",
+    "cache_spill",
+    "cell_size_check",
+    "checkpoint_fullfsync",
+    "fullfsync",
+    "query_only",
+    "synchronous",
+    "temp_store",
+];
 
 /// Sets a pragma that answers with what it now is. One that is not compiled in answers nothing,
 /// which is right only where the wanted value is 0.
