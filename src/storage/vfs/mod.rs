@@ -12,6 +12,8 @@ mod ffi;
 mod log;
 mod medium;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 pub(super) mod tests;
 mod waiting;
 

@@ -61,11 +61,7 @@ impl Unschooled {
     }
 
     pub(in crate::storage) fn open_at(&self, path: &Path) -> Connection {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_EXRESCODE;
-        let connection = Connection::open_with_flags_and_vfs(path, flags, self.vfs.name()).unwrap();
+        let connection = self.open_unset_at(path).unwrap();
         connection
             .execute_batch(
                 "PRAGMA secure_delete = ON; PRAGMA cell_size_check = ON;
@@ -73,5 +69,14 @@ impl Unschooled {
             )
             .unwrap();
         connection
+    }
+
+    /// Opens, and changes no setting.
+    pub(in crate::storage) fn open_unset_at(&self, path: &Path) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        Connection::open_with_flags_and_vfs(path, flags, self.vfs.name())
     }
 }
