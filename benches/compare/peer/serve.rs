@@ -34,6 +34,7 @@ pub(crate) fn serve<S: Store>() {
         println!("{answer}");
         stdout().flush().unwrap();
     }
+    store.close();
 }
 
 /// What is asked is made before the clock starts, and what is read is let go before it stops.

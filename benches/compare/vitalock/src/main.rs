@@ -50,8 +50,8 @@ impl Store for Sealed {
         let lease = session.step_up(&factors).unwrap();
         lease.slots().add(&Credentials::share(&keystore)).unwrap();
         drop(lease);
-        session.lock();
-        drop(vault);
+        // Whoever holds a session, locked or not, holds the vault.
+        drop((session, vault));
         let mut sealed = Self {
             directory,
             keystore,
@@ -102,9 +102,7 @@ impl Store for Sealed {
     }
 
     fn close(&mut self) {
-        if let Some(open) = self.open.take() {
-            open.session.lock();
-        }
+        self.open = None;
     }
 
     fn open(&mut self) {
