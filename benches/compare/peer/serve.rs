@@ -5,7 +5,7 @@
 )]
 
 use std::hint::black_box;
-use std::io::{BufRead, Write, stdin, stdout};
+use std::io::{BufRead, Read, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{env, fs};
@@ -93,8 +93,9 @@ fn run(task: Task, store: &mut impl Store, directory: &Path, round: u64) -> Outc
             store.close();
             let files = files_below(directory);
             store.open();
+            let length = |file: &PathBuf| fs::metadata(file).unwrap().len();
             Outcome {
-                value: files.iter().map(Vec::len).sum::<usize>() as f64,
+                value: files.iter().map(length).sum::<u64>() as f64,
                 answer: files.iter().any(|file| is_in_clear(file)).into(),
             }
         }
@@ -110,21 +111,23 @@ fn time(number: u64, size: u64) -> (i64, i64) {
     }
 }
 
-/// The contents of every file.
-fn files_below(directory: &Path) -> Vec<Vec<u8>> {
+fn files_below(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
-    let read = |path: PathBuf| match path.is_dir() {
+    let files = |path: PathBuf| match path.is_dir() {
         true => files_below(&path),
-        false => vec![fs::read(path).unwrap()],
+        false => vec![path],
     };
-    paths.flat_map(read).collect()
+    paths.flat_map(files).collect()
 }
 
-/// Whether a record's body stands in a file as it is.
-fn is_in_clear(file: &[u8]) -> bool {
+/// Whether a record's body stands in the first thousands of pages as it is.
+fn is_in_clear(file: &Path) -> bool {
     const WORDS: &[u8] = b"\"resourceType\"";
-    file.windows(WORDS.len()).any(|bytes| bytes == WORDS)
+    let mut start = Vec::new();
+    let file = fs::File::open(file).unwrap();
+    file.take(16 << 20).read_to_end(&mut start).unwrap();
+    start.windows(WORDS.len()).any(|bytes| bytes == WORDS)
 }
 
 fn outcome(spent: Duration, many: u64, answer: u64) -> Outcome {

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     // Not in the system's folder for temporary files: that may be memory, where nothing is durable.
     let scratch = tempfile::tempdir_in(target.canonicalize().unwrap()).unwrap();
 
+    warn_if_busy();
     let versions = versions(scratch.path());
     let lines: Vec<_> = sizes
         .iter()
@@ -81,6 +82,16 @@ fn sizes(mut arguments: impl Iterator<Item = String>) -> Option<Vec<u64>> {
     sizes.sort_unstable();
     sizes.dedup();
     sizes.iter().all(|size| *size >= SMALLEST).then_some(sizes)
+}
+
+/// Whoever waits for the medium waits for the processor too where others want it: then a durable
+/// insert takes a tick of the scheduler, whatever the store.
+fn warn_if_busy() {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let last_minute = load.split(' ').next().and_then(|load| load.parse().ok());
+    if last_minute.is_some_and(|load: f64| load > 1.0) {
+        eprintln!("this machine is busy with other work: the figures will be of both");
+    }
 }
 
 /// What takes part, by name and version.
