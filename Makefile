@@ -1,7 +1,7 @@
 # `make` lists the targets. Each is one line; what a target does step by step is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help test soak bench fmt lint doc
+.PHONY: help test soak bench compare fmt lint doc
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ soak: ## the tests in their long form, the ignored ones too (hours)
 
 bench: ## measure
 	cargo bench --workspace
+
+compare: ## measure beside SQLite, SQLCipher and Askar (ARGS=--full: with a million records)
+	@scripts/compare $(ARGS)
 
 fmt: ## format the code
 	cargo fmt --all

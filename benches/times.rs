@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
-use support::population::{bundles, mix, observation};
+use support::bundles::bundles;
+use support::population::{mix, observation};
 use support::question::{Question, Shape};
 use support::sealed::Sealed;
 use support::shared::Scratch;

@@ -14,6 +14,7 @@
     reason = "a measurement lasts seconds, awake"
 )]
 
+pub(crate) mod bundles;
 pub(crate) mod clock;
 pub(crate) mod peer;
 pub(crate) mod plain;

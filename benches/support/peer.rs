@@ -11,9 +11,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::{env, fs};
 
+use super::bundles::bundles;
 use super::clock::{Clock, Spent};
 use super::plain::{Manner, Plain};
-use super::population::{bundles, mix, observation, strangers};
+use super::population::{mix, observation, strangers};
 use super::question::{Question, Shape};
 use super::sealed::Sealed;
 use super::store::{Cost, Files, Store};

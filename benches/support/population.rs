@@ -1,10 +1,6 @@
 //! FHIR Observations of about 1 KB, the same for every store: number `n` is always the same
 //! record.
 
-use super::shared::data;
-use std::fs;
-use std::path::Path;
-
 pub(crate) const KIND: &str = "Observation";
 pub(crate) const CONTENT_TYPE: &str = "application/fhir+json";
 
@@ -66,20 +62,6 @@ pub(crate) fn mix(number: u64) -> u64 {
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ (mixed >> 31)
-}
-
-/// The bundles to import: Synthea patients where they are at hand, else the project's example.
-pub(crate) fn bundles(most: usize) -> Vec<Vec<u8>> {
-    let synthea = data::unpacked("fhir/synthea-r4-500-patients.tar.xz");
-    let files = synthea.map(|folder| data::json_files(&folder));
-    let files = files.unwrap_or_else(|| {
-        data::tell(
-            "SKIPPED: import of Synthea patients: the project's example is imported instead",
-        );
-        vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/patient-bundle.json")]
-    });
-    let read = |file| fs::read(file).expect("the bundle can be read");
-    files.iter().take(most).map(read).collect()
 }
 
 fn body(number: u64, subject: &str) -> Vec<u8> {
