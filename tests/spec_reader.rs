@@ -1,13 +1,18 @@
 //! The specification is enough: a second reader, written from it alone, opens everything that this
 //! crate wrote, with every combination of factors that should and with none that should not.
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail where it stands"
+)]
 
 #[path = "support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
 
-use support::spec::{self, EMERGENCY, Factors, Header, Key, PRIORITY, STANDARD, Share};
+use support::spec::pages::{self, PageSeal, Unit};
+use support::spec::{self, ClassKeys, EMERGENCY, Factors, Header, Key, PRIORITY, STANDARD, Share};
 use support::{Keystore, Scratch, options};
 use vitalock::{
     Batch, Class, Credentials, Passphrase, Record, RecordId, Session, Timestamp, Vault,
@@ -360,4 +365,76 @@ fn a_database_can_be_read_while_the_vault_is_open() {
     let content = spec::read_class(&made.scratch.vault(), made.header().vault, &keys);
     assert_eq!(content.records[0].body, b"still in the log");
     assert!(!content.keeps_history);
+}
+
+/// The sealed database that docs/spec/vectors/make.py has written.
+struct Vector(serde_json::Value);
+
+impl Vector {
+    fn load() -> Self {
+        let text = include_str!("../docs/spec/vectors/pages.json");
+        Self(serde_json::from_str(text).unwrap())
+    }
+
+    fn bytes(&self, path: &str) -> Vec<u8> {
+        let text = self.0.pointer(path).and_then(serde_json::Value::as_str);
+        spec::unhex(text.unwrap())
+    }
+
+    fn seal(&self) -> PageSeal {
+        let class = self.0["class"].as_u64().unwrap();
+        let (vault, root) = (self.bytes("/vault"), self.bytes("/class_key"));
+        let class = u8::try_from(class).unwrap();
+        let keys = ClassKeys::derive(&spec::array(&vault), class, &spec::array(&root));
+        assert_eq!(keys.page[..], self.bytes("/page_key"));
+        PageSeal::new(spec::array(&vault), &keys)
+    }
+}
+
+#[test]
+fn the_vector_of_pages_is_what_this_reader_opens_and_what_it_would_seal() {
+    let vector = Vector::load();
+    let seal = vector.seal();
+    let (database, log) = (
+        vector.bytes("/database/sealed"),
+        vector.bytes("/log/sealed"),
+    );
+    let (plain, plain_log) = (vector.bytes("/database/plain"), vector.bytes("/log/plain"));
+    assert_eq!(seal.open_database(&database), plain);
+    assert_eq!(seal.open_log(&log), plain_log);
+
+    // With the nonces that it chose, sealing gives the same bytes again.
+    let again = |unit, sealed: &[u8]| {
+        let (body, tail) = sealed.split_at(sealed.len() - pages::TAIL);
+        let opened = seal.open(unit, sealed).unwrap();
+        assert_eq!(opened.len(), body.len());
+        seal.seal_with(unit, &opened, tail.first_chunk().unwrap())
+    };
+    for (page, number) in database.chunks(pages::PAGE).zip(1..) {
+        assert_eq!(again(Unit::Page(number), page), page);
+    }
+    let (header, frame) = log.split_at(pages::LOG_HEADER + pages::TAIL);
+    assert_eq!(again(Unit::LogHeader, header), header);
+    assert_eq!(again(Unit::Frame(1), frame), frame);
+
+    // And SQLite finds the rows in it, the one in the log among them.
+    let directory = Scratch::new();
+    let path = directory.path().join("plain.db");
+    std::fs::write(&path, plain).unwrap();
+    std::fs::write(directory.path().join("plain.db-wal"), plain_log).unwrap();
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let mut statement = connection
+        .prepare("SELECT number, body FROM notes")
+        .unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    let rows: Vec<(i64, Vec<u8>)> = rows.unwrap().map(Result::unwrap).collect();
+    let written = vector.0["rows"].as_array().unwrap().iter();
+    let written: Vec<_> = written
+        .map(|row| {
+            let body = spec::unhex(row[1].as_str().unwrap());
+            (row[0].as_i64().unwrap(), body)
+        })
+        .collect();
+    assert_eq!(rows, written);
+    assert_eq!(rows[2].1, b"only in the log");
 }

@@ -9,7 +9,7 @@ use crate::keys::{
     ShareError, ShareSink, SlotKind, StoredHeader, TokenSpace, WrapPurpose,
 };
 use crate::records;
-use crate::sealing::{self, Context, Sealed, Table};
+use crate::sealing::{self, Context, Sealed, Table, Unit};
 use crate::secret::{SecretKey, SecretText};
 
 struct Vector(Value);
@@ -264,4 +264,20 @@ fn the_vectors_rows_open_in_their_places_and_hold_what_they_should() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn the_page_key_of_a_class_opens_what_another_implementation_sealed() {
+    let text = include_str!("../../docs/spec/vectors/pages.json");
+    let vector = Vector(serde_json::from_str(text).expect("the vector is JSON"));
+    let vault = VaultId::from_bytes(vector.array("/vault"));
+    let keys = ClassKeys::derive(vault, Class::Standard, vector.key("/class_key"));
+    let (mut sealed, plain) = (
+        vector.bytes("/database/sealed"),
+        vector.bytes("/database/plain"),
+    );
+    for (page, number) in sealed.chunks_mut(4096).zip(1..) {
+        assert!(keys.page_sealer().open(page, Unit::Page(number)));
+    }
+    assert_eq!(sealed, plain);
 }

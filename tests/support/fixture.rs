@@ -13,6 +13,7 @@ use vitalock::{
 };
 
 use super::spec::Share;
+use super::spec::pages::PageSeal;
 use super::unsealed::{Opener, Unsealed};
 use super::{Scratch, options, words};
 
@@ -66,6 +67,11 @@ const TWIN: Opener = Opener {
 /// A class's database of a closed vault, without the seal of its pages.
 pub fn unsealed(vault: &Path, class: Class) -> Unsealed {
     TWIN.open(vault, class)
+}
+
+/// What the pages of a class of such a vault are sealed with.
+pub fn seal(vault: &Path, class: Class) -> PageSeal {
+    TWIN.seal(vault, class)
 }
 
 /// Makes a vault that [`unlock`] and [`step_up`] open without Argon2id.

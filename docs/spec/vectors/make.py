@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""Writes vault.json: a header and rows of one vault with every input fixed.
+"""Writes vault.json, a header and rows of one vault with every input fixed, and pages.json, a small
+sealed database with a commit in its log.
 
 An implementation of docs/spec that shares no code with the crate: hashes from the standard library,
 AES-GCM, AES and Argon2id from the PyPI package `cryptography` (44 or later). The crate's tests read
 what it wrote. Run it again after a change of the specification; its output does not change by itself.
+The plain images of pages.json are made by hand, and shown to the `sqlite3` of the standard library.
 """
 
 import hashlib
 import hmac
 import json
 import pathlib
+import sqlite3
 import struct
+import tempfile
 import unicodedata
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -199,5 +203,132 @@ vector = {
     "subject_key_id": key_id.hex(),
     "rows": {name: row.hex() for name, row in rows.items()},
 }
-path = pathlib.Path(__file__).with_name("vault.json")
-path.write_text(json.dumps(vector, indent=1, ensure_ascii=True) + "\n")
+
+
+def write(name, vector):
+    path = pathlib.Path(__file__).with_name(name)
+    path.write_text(json.dumps(vector, indent=1, ensure_ascii=True) + "\n")
+
+
+write("vault.json", vector)
+
+# A database of two pages, as SQLite lays it out, and a log with one commit that adds a row.
+
+PAGE, TAIL = 4096, 40
+
+
+def varint(value):
+    """SQLite's: seven bits a byte, the highest first. Nothing here takes nine bytes."""
+    digits = [value & 127]
+    while value := value >> 7:
+        digits.insert(0, value & 127 | 128)
+    return bytes(digits)
+
+
+def row(values):
+    """A record in SQLite's format, of NULL, small integers, text and blobs."""
+    types, body = b"", b""
+    for value in values:
+        match value:
+            case None:
+                types += varint(0)
+            case int():
+                types += varint(1)
+                body += struct.pack(">b", value)
+            case str():
+                types += varint(13 + 2 * len(value.encode()))
+                body += value.encode()
+            case bytes():
+                types += varint(12 + 2 * len(value))
+                body += value
+    # The length of the header counts itself, in one byte here.
+    return varint(1 + len(types)) + types + body
+
+
+def leaf(rows, before=b""):
+    """A leaf of a table: cells from the end of what is not reserved, pointers from the front."""
+    cells, pointers, at = b"", b"", PAGE - TAIL
+    for number, values in rows:
+        payload = row(values)
+        cell = varint(len(payload)) + varint(number) + payload
+        cells, at = cell + cells, at - len(cell)
+        pointers += struct.pack(">H", at)
+    head = before + struct.pack(">BHHHB", 13, 0, len(rows), at, 0) + pointers
+    return head.ljust(at, b"\0") + cells + bytes(TAIL)
+
+
+sql = "CREATE TABLE notes (number INTEGER PRIMARY KEY, body BLOB NOT NULL)"
+database_header = (
+    b"SQLite format 3\0"
+    # Page size, WAL to write and to read, reserved bytes, three constants.
+    + struct.pack(">HBBBBBB", PAGE, 2, 2, TAIL, 64, 32, 32)
+    # Changes, pages, two of free pages, version and format of the schema.
+    + struct.pack(">IIIIII", 1, 2, 0, 0, 1, 4)
+    # Cache, largest root, UTF-8, user version, incremental vacuum, application.
+    + struct.pack(">IIIIII", 0, 0, 1, 0, 0, 0)
+    # At which change which SQLite wrote it.
+    + bytes(20) + struct.pack(">II", 1, 3_051_003)
+)
+notes = [(1, b"in the database"), (2, fixed("a long note", 3000)), (3, b"only in the log")]
+page_rows = [(number, [None, body]) for number, body in notes]
+first = leaf([(1, ["table", "notes", "notes", 2, sql])], before=database_header)
+database = first + leaf(page_rows[:2])
+
+
+def checksum(sums, data):
+    """That of SQLite's log, over little-endian words."""
+    first, second = sums
+    for one, other in struct.iter_unpack("<II", data):
+        first = (first + one + second) & 0xFFFF_FFFF
+        second = (second + other + first) & 0xFFFF_FFFF
+    return first, second
+
+
+salts = fixed("salts of the log", 8)
+log = struct.pack(">IIII", 0x377F_0682, 3_007_000, PAGE, 0) + salts
+sums = checksum((0, 0), log)
+log += struct.pack(">II", *sums)
+# Page 2, after whose commit the database has two pages.
+frame, changed = struct.pack(">II", 2, 2), leaf(page_rows)
+sums = checksum(checksum(sums, frame), changed)
+log += frame + salts + struct.pack(">II", *sums) + changed
+
+
+def seal_unit(name, role, number, plain):
+    """Spec 06: ciphertext, nonce, tag, where SQLite has plain bytes and its reserved ones."""
+    associated = (
+        lp(b"vitalock/1/page") + b"\x01" + vault + bytes([CLASSES[name], role]) + struct.pack("<Q", number)
+    )
+    nonce = fixed(f"nonce of unit {role} {number}", 24)
+    sealed = xaes_seal(derived(name, "page"), nonce, plain, associated)
+    return sealed[: len(plain)] + nonce + sealed[len(plain) :]
+
+
+sealed_database = b"".join(
+    seal_unit("standard", 1, at // PAGE + 1, database[at : at + PAGE - TAIL])
+    for at in range(0, len(database), PAGE)
+)
+# The header has no reserved bytes, so that its unit is longer.
+sealed_log = seal_unit("standard", 2, 0, log[:32]) + seal_unit("standard", 3, 1, log[32:-TAIL])
+
+with tempfile.TemporaryDirectory() as directory:
+    path = pathlib.Path(directory, "plain.db")
+    path.write_bytes(database)
+    pathlib.Path(directory, "plain.db-wal").write_bytes(log)
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert connection.execute("SELECT number, body FROM notes").fetchall() == notes
+    connection.close()
+
+write(
+    "pages.json",
+    {
+        "vault": vault.hex(),
+        "class": CLASSES["standard"],
+        "class_key": class_keys["standard"].hex(),
+        "page_key": derived("standard", "page").hex(),
+        "rows": [[number, body.hex()] for number, body in notes],
+        "database": {"plain": database.hex(), "sealed": sealed_database.hex()},
+        "log": {"plain": log.hex(), "sealed": sealed_log.hex()},
+    },
+)

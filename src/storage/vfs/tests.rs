@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{Pages, SealingVfs, reserve_tail};
 use crate::class::Class;
-use crate::id::VaultId;
+use crate::id::{VaultId, decode_hex_into};
 use crate::sealing::PageSealer;
 use crate::secret::SecretKey;
 
@@ -79,4 +79,106 @@ impl Unschooled {
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         Connection::open_with_flags_and_vfs(path, flags, self.vfs.name())
     }
+}
+
+/// The sealed database that docs/spec/vectors/make.py has written.
+struct Vector(serde_json::Value);
+
+impl Vector {
+    fn load() -> Self {
+        let text = include_str!("../../../docs/spec/vectors/pages.json");
+        Self(serde_json::from_str(text).unwrap())
+    }
+
+    fn bytes(&self, path: &str) -> Vec<u8> {
+        hex(self.0.pointer(path).unwrap())
+    }
+
+    fn sealer(&self) -> PageSealer {
+        let bytes: [u8; 32] = self.bytes("/page_key").try_into().unwrap();
+        let Ok(key) = SecretKey::fill::<std::convert::Infallible>(|key| {
+            *key = bytes;
+            Ok(())
+        });
+        let vault = VaultId::from_bytes(self.bytes("/vault").try_into().unwrap());
+        assert_eq!(self.0["class"], Class::Standard.code());
+        PageSealer::new(key, vault, Class::Standard)
+    }
+
+    /// The database in a directory of its own, with its log or without.
+    fn lay_out(&self, with_log: bool) -> Unschooled {
+        let vfs = SealingVfs::register(c"unix-excl", self.sealer(), &[4096]).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let database = Unschooled { vfs, directory };
+        let path = database.path();
+        std::fs::write(&path, self.bytes("/database/sealed")).unwrap();
+        if with_log {
+            let log = path.with_file_name("rows.db-wal");
+            std::fs::write(log, self.bytes("/log/sealed")).unwrap();
+        }
+        database
+    }
+
+    fn rows(&self) -> Vec<(i64, Vec<u8>)> {
+        let rows = self.0["rows"].as_array().unwrap().iter();
+        rows.map(|row| (row[0].as_i64().unwrap(), hex(&row[1])))
+            .collect()
+    }
+}
+
+fn hex(text: &serde_json::Value) -> Vec<u8> {
+    let text = text.as_str().unwrap();
+    let mut bytes = vec![0; text.len() / 2];
+    assert!(decode_hex_into(text, &mut bytes));
+    bytes
+}
+
+fn notes(connection: &Connection) -> Vec<(i64, Vec<u8>)> {
+    let mut statement = connection
+        .prepare("SELECT number, body FROM notes ORDER BY number")
+        .unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn the_database_that_another_implementation_sealed_is_read_with_the_commit_in_its_log() {
+    let vector = Vector::load();
+    let written = vector.rows();
+    assert_eq!(written.len(), 3);
+    let database = vector.lay_out(true);
+    let connection = database.open();
+    assert_eq!(notes(&connection), written);
+    let check = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0));
+    assert_eq!(check, Ok("ok".to_owned()));
+    connection
+        .execute("INSERT INTO notes (body) VALUES (x'77')", [])
+        .unwrap();
+    drop(connection);
+    let rows = notes(&database.open());
+    assert_eq!((rows.len(), &rows[..3]), (4, &written[..]));
+
+    // The third row stands in the log alone.
+    let without = vector.lay_out(false);
+    assert_eq!(notes(&without.open()), written[..2]);
+}
+
+#[test]
+fn the_database_of_the_vector_is_nothing_to_another_key() {
+    let vector = Vector::load();
+    let mut database = vector.lay_out(true);
+    database.vfs = SealingVfs::register(c"unix-excl", sealer(), &[4096]).unwrap();
+    let connection = Connection::open_with_flags_and_vfs(
+        database.path(),
+        OpenFlags::SQLITE_OPEN_READ_WRITE,
+        database.vfs.name(),
+    );
+    let asked = connection
+        .unwrap()
+        .query_row("SELECT count(*) FROM notes", [], |row| row.get::<_, i64>(0));
+    let code = asked
+        .unwrap_err()
+        .sqlite_error()
+        .map(|error| error.extended_code);
+    assert_eq!(code, Some(rusqlite::ffi::SQLITE_IOERR_DATA));
 }

@@ -1,5 +1,6 @@
 //! The keys of a class, and what is made of them.
 
+use super::primitives::hkdf;
 use super::{Key, array, hmac, lp};
 
 /// A class key and all that is derived from it.
@@ -20,6 +21,27 @@ pub struct ClassKeys {
 }
 
 impl ClassKeys {
+    pub fn derive(vault: &[u8; 16], class: u8, root: &Key) -> Self {
+        let key = |label: &str| {
+            let info = [lp(label.as_bytes()), vec![class]].concat();
+            array(&hkdf(vault, root, &info, 32))
+        };
+        Self {
+            class,
+            root: *root,
+            extracted: hmac(vault, root),
+            header_mac: key("vitalock/1/header-mac"),
+            subject_wrap: key("vitalock/1/subject-wrap"),
+            terms: key("vitalock/1/terms"),
+            settings: key("vitalock/1/settings"),
+            intents: key("vitalock/1/intents"),
+            page: key("vitalock/1/page"),
+            cursor: key("vitalock/1/cursor"),
+            blind: key("vitalock/1/blind"),
+            escrow: key("vitalock/1/escrow"),
+        }
+    }
+
     /// Every key, with a name for reports.
     pub fn all(&self) -> [(&'static str, Key); 11] {
         [

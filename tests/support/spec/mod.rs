@@ -272,24 +272,7 @@ impl Header {
     }
 
     pub fn class_keys(&self, class: u8, root: &Key) -> ClassKeys {
-        let key = |label: &str| {
-            let info = [lp(label.as_bytes()), vec![class]].concat();
-            array(&hkdf(&self.vault, root, &info, 32))
-        };
-        ClassKeys {
-            class,
-            root: *root,
-            extracted: hmac(&self.vault, root),
-            header_mac: key("vitalock/1/header-mac"),
-            subject_wrap: key("vitalock/1/subject-wrap"),
-            terms: key("vitalock/1/terms"),
-            settings: key("vitalock/1/settings"),
-            intents: key("vitalock/1/intents"),
-            page: key("vitalock/1/page"),
-            cursor: key("vitalock/1/cursor"),
-            blind: key("vitalock/1/blind"),
-            escrow: key("vitalock/1/escrow"),
-        }
+        ClassKeys::derive(&self.vault, class, root)
     }
 }
 

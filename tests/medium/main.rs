@@ -1,0 +1,21 @@
+//! What lies on the medium changed past SQLite: bytes, pages, frames, logs and whole files, while
+//! the vault is closed and while it is open.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may fail where it stands"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answers;
+mod flips;
+mod populated;
+mod trees;
+
+/// Whether the long sweeps were asked for.
+fn soak() -> bool {
+    std::env::var_os("VITALOCK_SOAK").is_some()
+}
