@@ -107,7 +107,7 @@ impl Vector {
 
     /// The database in a directory of its own, with its log or without.
     fn lay_out(&self, with_log: bool) -> Unschooled {
-        let vfs = SealingVfs::register(c"unix-excl", self.sealer(), &[4096]).unwrap();
+        let vfs = SealingVfs::register(c"unix-excl", self.sealer(), PAGES).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let database = Unschooled { vfs, directory };
         let path = database.path();
@@ -167,7 +167,7 @@ fn the_database_that_another_implementation_sealed_is_read_with_the_commit_in_it
 fn the_database_of_the_vector_is_nothing_to_another_key() {
     let vector = Vector::load();
     let mut database = vector.lay_out(true);
-    database.vfs = SealingVfs::register(c"unix-excl", sealer(), &[4096]).unwrap();
+    database.vfs = SealingVfs::register(c"unix-excl", sealer(), PAGES).unwrap();
     let connection = Connection::open_with_flags_and_vfs(
         database.path(),
         OpenFlags::SQLITE_OPEN_READ_WRITE,
