@@ -1,9 +1,13 @@
 //! What lies on the medium changed past SQLite: bytes, pages, frames, logs and whole files, while
 //! the vault is closed and while it is open.
 #![allow(
-    clippy::unwrap_used,
+    clippy::as_conversions,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::type_complexity,
+    clippy::unwrap_used,
+    clippy::useless_format,
+    dead_code,
     reason = "a test may fail where it stands"
 )]
 
