@@ -22,7 +22,7 @@ pub(in crate::storage) struct Pages {
 pub(super) struct Database {
     sealer: Arc<PageSealer>,
     pages: Pages,
-    /// Known once a page was read or written.
+    /// Where there are several, known once a page was read or written.
     page_size: Option<usize>,
     scratch: SecretBytes,
 }
@@ -33,7 +33,10 @@ impl Database {
         Self {
             sealer,
             pages,
-            page_size: None,
+            page_size: match pages.sizes {
+                [only] => Some(*only),
+                _ => None,
+            },
             scratch: SecretBytes::zeroed(largest),
         }
     }
@@ -67,6 +70,9 @@ impl Database {
         buffer: &mut [u8],
         offset: u64,
     ) -> Result<(), Failure> {
+        if self.pages.may_be_none && medium.size()? == 0 {
+            return Err(Failure::Empty);
+        }
         let size = match self.page_size {
             Some(size) => size,
             None => self.learn_size(medium)?,
@@ -113,9 +119,6 @@ impl Database {
 
     /// Finds the size with which the first page opens, or the second where the first was torn.
     fn learn_size(&mut self, medium: &mut impl Medium) -> Result<usize, Failure> {
-        if self.pages.may_be_none && medium.size()? == 0 {
-            return Err(Failure::Empty);
-        }
         for number in [0, 1] {
             for &size in self.pages.sizes {
                 let page = self.scratch.expose_mut().get_mut(..size);
