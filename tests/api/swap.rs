@@ -1,7 +1,7 @@
 //! Whatever stands in one row of a database is refused in every other: bodies, whole rows, single
 //! columns, keys, names, settings. The rows are changed past the crate, in a closed vault's files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
@@ -113,6 +113,13 @@ impl Changed<'_> {
         unsealed(&self.vault(vault), class)
     }
 
+    fn connections(&self) -> BTreeMap<(usize, Class), Unsealed> {
+        let places = (0..VAULTS.len()).flat_map(|vault| Class::ALL.map(|class| (vault, class)));
+        places
+            .map(|(vault, class)| ((vault, class), self.connection(vault, class)))
+            .collect()
+    }
+
     /// Every database of both vaults.
     fn each(&self, change: impl Fn(&Connection)) {
         for vault in 0..VAULTS.len() {
@@ -125,9 +132,9 @@ impl Changed<'_> {
     /// What these columns hold in every row.
     fn read(&self, columns: &[&str]) -> Vec<Vec<Value>> {
         let sql = format!("SELECT {} FROM records WHERE id = ?1", columns.join(", "));
+        let connections = self.connections();
         let row = |place: &Place| {
-            let connection = self.connection(place.vault, place.class);
-            connection
+            connections[&(place.vault, place.class)]
                 .query_row(&sql, [place.id.to_bytes()], |row| {
                     (0..columns.len()).map(|at| row.get(at)).collect()
                 })
@@ -150,10 +157,11 @@ impl Changed<'_> {
             .map(|column| format!("{column} = ?"))
             .collect();
         let sql = format!("UPDATE records SET {} WHERE id = ?", sets.join(", "));
+        let connections = self.connections();
         for (place, values) in self.fixture.rows.iter().zip(values) {
             let mut values = values.clone();
             values.push(Value::Blob(place.id.to_bytes().to_vec()));
-            let connection = self.connection(place.vault, place.class);
+            let connection = &connections[&(place.vault, place.class)];
             let written = connection.execute(&sql, params_from_iter(values)).unwrap();
             assert_eq!(written, 1);
         }
