@@ -90,7 +90,9 @@ fn warn_if_busy() {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let last_minute = load.split(' ').next().and_then(|load| load.parse().ok());
     if last_minute.is_some_and(|load: f64| load > 1.0) {
-        eprintln!("this machine is busy with other work: the figures will be of both");
+        eprintln!(
+            "this machine was busy a moment ago: unless it was building this, wait until it rests"
+        );
     }
 }
 

@@ -45,11 +45,12 @@ fn processor() -> String {
 const METHOD: &str = "\
 ## How it was measured
 
-Each store holds the same made-up FHIR Observations of about 1 KB, in a process of its own: plain \
-SQLite, SQLCipher and Vitalock in the same columns and indexes with WAL, `synchronous` FULL, pages \
-of 4 KiB and a cache of 16 MiB (4 MiB for each connection of a vault that only reads); SQLCipher otherwise with its defaults and a raw key; Askar, with \
-its defaults and a raw key, as entries with an encrypted tag for the person and one in clear for \
-the time, since it compares no others. The stores take turns, beginning with another one in every \
-round, and a ratio is the median of the ratios within the rounds: 5 fills (3 of a million records), \
-21 rounds of everything else. Opening is with the key at hand, which for Vitalock is a biometric \
-slot, and with the files in the system's memory.\n";
+Each store holds the same made-up FHIR Observations of about 1 KB, in a process of its own: \
+plain SQLite, SQLCipher and Vitalock in the same columns and indexes with WAL, `synchronous` \
+FULL, pages of 4 KiB and a cache of 16 MiB (4 MiB for each connection of a vault that only \
+reads); SQLCipher otherwise with its defaults and a raw key; Askar, with its defaults and a raw \
+key, as entries with an encrypted tag for the person and one in clear for the time, since it \
+compares no others. The stores take turns, beginning with another one in every round, and a \
+ratio is the median of the ratios within the rounds: 5 fills (3 of a million records), 21 rounds \
+of everything else. Opening is with the key at hand, which for Vitalock is a biometric slot, and \
+with the files in the system's memory.\n";

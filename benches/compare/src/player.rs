@@ -21,7 +21,7 @@ impl Peer {
     pub(crate) const ALL: [Self; 4] = [
         Self::new("plain", "plain SQLite", u64::MAX),
         Self::new("sqlcipher", "SQLCipher", u64::MAX),
-        // A round at a million records takes the better part of an hour.
+        // A million records would take it longer than all the others together.
         Self::new("askar", "Askar", 100_000),
         Self::new("vitalock", "Vitalock", u64::MAX),
     ];

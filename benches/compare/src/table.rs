@@ -111,7 +111,8 @@ fn cell(line: &Line, peer: &Peer) -> String {
         return absent();
     };
     let median = match line.metric.unit {
-        "bytes" => format!("{:.1}", figure.median / 1e6),
+        "bytes" if figure.median < 1e9 => format!("{:.1}", figure.median / 1e6),
+        "bytes" => grouped((figure.median / 1e6).round() as u64),
         _ => three_figures(figure.median),
     };
     match peer.name {
