@@ -674,6 +674,8 @@ unsafe extern "C" fn file_sector_size(file: *mut sqlite3_file) -> c_int {
     below.max(LEAST_SECTOR)
 }
 
+/// A unit is written as a whole and touches no other, and what nobody writes does not change (spec
+/// 04), so what lies around a write is safe. Nothing else is promised.
 unsafe extern "C" fn file_device_characteristics(file: *mut sqlite3_file) -> c_int {
     let mut below = 0;
     // SAFETY: as above.
@@ -684,12 +686,10 @@ unsafe extern "C" fn file_device_characteristics(file: *mut sqlite3_file) -> c_i
             Some(SQLITE_OK)
         });
     }
-    below & KEPT_PROMISES
+    below & SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN | SQLITE_IOCAP_POWERSAFE_OVERWRITE
 }
 
 const LEAST_SECTOR: c_int = 4096;
-/// A unit is written as a whole and touches no other; nothing else is promised.
-const KEPT_PROMISES: c_int = SQLITE_IOCAP_POWERSAFE_OVERWRITE | SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN;
 
 unsafe extern "C" fn file_shm_map(
     file: *mut sqlite3_file,
