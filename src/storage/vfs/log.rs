@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::database::{copy_out, has_tail};
 use super::failure::Failure;
 use super::medium::{Medium, wide};
+use super::part::Part;
 use super::waiting::Waiting;
 use crate::sealing::{PageSealer, Unit};
 use crate::secret::SecretBytes;
@@ -20,6 +21,8 @@ pub(super) struct Log {
     /// Known once the header, or a part of a frame, was read or written.
     page_size: Option<usize>,
     salts: Option<[u8; 8]>,
+    /// The frame that was read whole just now: SQLite is about to write its checksums anew.
+    read_whole: Option<u64>,
     waiting: Waiting,
     /// Whether frames may wait for their commit: somebody says when the transaction ends.
     gathers: bool,
@@ -27,7 +30,7 @@ pub(super) struct Log {
 }
 
 /// SQLite's header of the log, and of a frame.
-const LOG_HEADER: usize = 32;
+pub(super) const LOG_HEADER: usize = 32;
 pub(super) const FRAME_HEADER: usize = 24;
 const HEADER_UNIT: usize = LOG_HEADER + PageSealer::TAIL;
 /// How much later than in SQLite's eyes a frame lies.
@@ -36,19 +39,6 @@ const _: () = assert!(PageSealer::TAIL == 40);
 
 /// Less than 128 KiB, which is the most that SQLite's own VFS writes at once.
 const MOST_AT_ONCE: usize = 0x1_FFFF;
-
-/// A part of the log that SQLite reads or writes at once.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Header,
-    /// The two checksums in the header of the log.
-    HeaderChecksums,
-    Frame(u64),
-    FrameHeader(u64),
-    /// The two checksums in the header of a frame.
-    FrameChecksums(u64),
-    FramePage(u64),
-}
 
 impl Log {
     pub(super) fn new(
@@ -63,6 +53,7 @@ impl Log {
             sizes,
             page_size: None,
             salts: None,
+            read_whole: None,
             waiting,
             gathers,
             scratch: SecretBytes::zeroed(FRAME_HEADER + largest),
@@ -91,6 +82,7 @@ impl Log {
         buffer: &mut [u8],
         offset: u64,
     ) -> Result<(), Failure> {
+        self.read_whole = None;
         match self.part(medium, buffer.len(), offset)? {
             Part::Header => {
                 if let Some(mut header) = self.open_header(medium)? {
@@ -109,6 +101,7 @@ impl Log {
                     Ok(frame) => {
                         let length = frame.len();
                         copy_out(frame, 0..length, buffer)?;
+                        self.read_whole = Some(number);
                     }
                     Err(Failure::NotAuthentic) => buffer.fill(0),
                     Err(other) => return Err(other),
@@ -136,11 +129,12 @@ impl Log {
         let salts = *salts.ok_or(Failure::Refused)?;
         let end = frame.len();
         copy_out(frame, FRAME_HEADER..end, buffer)?;
-        if self.salts != Some(salts) {
+        // Frames of a transaction that has rewritten others get their salts when it commits.
+        if self.salts != Some(salts) && salts != [0; 8] {
             // Another connection may have begun the log anew.
             self.open_header(medium)?;
         }
-        if self.salts == Some(salts) {
+        if self.salts == Some(salts) || salts == [0; 8] {
             Ok(())
         } else {
             Err(Failure::NotAuthentic)
@@ -167,10 +161,14 @@ impl Log {
         bytes: &[u8],
         offset: u64,
     ) -> Result<(), Failure> {
+        let read_whole = self.read_whole.take();
         match self.part(medium, bytes.len(), offset)? {
             Part::Header => {
                 self.flush(medium)?;
                 self.write_header(medium, bytes)
+            }
+            Part::FrameHeader(number) if read_whole == Some(number) => {
+                self.rewrite(medium, number, 0, bytes)
             }
             Part::FrameHeader(number) => {
                 if !self.waiting.lock().may_precede(number) {
@@ -201,19 +199,18 @@ impl Log {
         }
     }
 
-    /// Writes what waits. Where that fails it is forgotten: SQLite gives the transaction up.
+    /// Writes what waits. Where that fails it is forgotten: SQLite gives the transaction up. So is a
+    /// header whose page did not come next.
     pub(super) fn flush(&mut self, medium: &mut impl Medium) -> Result<(), Failure> {
-        let frames = self.waiting.lock();
-        let (idle, header) = (frames.count == 0, frames.header);
-        drop(frames);
-        if !idle {
-            self.write_frames(medium)?;
+        let idle = {
+            let mut frames = self.waiting.lock();
+            frames.header = None;
+            frames.count == 0
+        };
+        if idle {
+            return Ok(());
         }
-        if let Some((number, header)) = header {
-            self.waiting.lock().header = None;
-            self.rewrite(medium, number, 0, &header)?;
-        }
-        Ok(())
+        self.write_frames(medium)
     }
 
     pub(super) fn truncate(&mut self, medium: &mut impl Medium, size: u64) -> Result<(), Failure> {
@@ -259,20 +256,9 @@ impl Log {
             }
             _ => of_size(length).or_else(|| of_size(length.checked_sub(FRAME_HEADER)?)),
         };
-        let page_size = page_size.ok_or(Failure::Refused)?;
-        self.page_size = Some(page_size);
-        let unit = wide(FRAME_HEADER + page_size);
-        let after_header = offset
-            .checked_sub(wide(LOG_HEADER))
-            .ok_or(Failure::Refused)?;
-        let number = after_header / unit + 1;
-        match (after_header % unit, length) {
-            (0, FRAME_HEADER) => Ok(Part::FrameHeader(number)),
-            (0, length) if wide(length) == unit => Ok(Part::Frame(number)),
-            (16, 8) => Ok(Part::FrameChecksums(number)),
-            (24, length) if length == page_size => Ok(Part::FramePage(number)),
-            _ => Err(Failure::Refused),
-        }
+        self.page_size = Some(page_size.ok_or(Failure::Refused)?);
+        let part = page_size.and_then(|size| Part::of_frames(length, offset, size));
+        part.ok_or(Failure::Refused)
     }
 
     fn write_header(&mut self, medium: &mut impl Medium, header: &[u8]) -> Result<(), Failure> {

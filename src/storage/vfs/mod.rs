@@ -11,6 +11,7 @@ mod failure;
 mod ffi;
 mod log;
 mod medium;
+mod part;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
