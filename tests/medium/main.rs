@@ -12,8 +12,12 @@ mod support;
 
 mod answers;
 mod flips;
+mod logs;
+mod older;
+mod pages;
 mod populated;
 mod trees;
+mod unnoticed;
 
 /// Whether the long sweeps were asked for.
 fn soak() -> bool {

@@ -18,6 +18,8 @@ pub(crate) type Files = std::collections::BTreeMap<String, Vec<u8>>;
 
 pub(crate) struct Populated {
     pub(crate) questions: Questions,
+    /// Copied while open, long before: the logs are others.
+    pub(crate) older: Files,
     /// Closed before the commits that are in the logs.
     pub(crate) before: Files,
     /// Copied while open: the latest commits are in the logs only.
@@ -87,6 +89,7 @@ impl Populated {
                 }
             }
         }
+        let older = files_of_open(&scratch, &dir);
         // A hole, which later records fill in part.
         for _ in 0..3 {
             let (_, gone) = questions.ids.remove(60);
@@ -160,6 +163,7 @@ impl Populated {
         }
         Self {
             questions,
+            older,
             before,
             open: copies.pop().unwrap(),
             closed,
