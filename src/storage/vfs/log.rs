@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::current::CurrentLog;
 use super::database::{copy_out, has_tail};
 use super::failure::Failure;
 use super::medium::{Medium, wide};
@@ -19,7 +20,7 @@ pub(super) struct Log {
     sizes: &'static [usize],
     /// Known once the header, or a part of a frame, was read or written.
     page_size: Option<usize>,
-    salts: Option<[u8; 8]>,
+    current: CurrentLog,
     waiting: Waiting,
     /// Whether frames may wait for their commit: somebody says when the transaction ends.
     gathers: bool,
@@ -54,6 +55,7 @@ impl Log {
     pub(super) fn new(
         sealer: Arc<PageSealer>,
         sizes: &'static [usize],
+        current: CurrentLog,
         waiting: Waiting,
         gathers: bool,
     ) -> Self {
@@ -62,7 +64,7 @@ impl Log {
             sealer,
             sizes,
             page_size: None,
-            salts: None,
+            current,
             waiting,
             gathers,
             scratch: SecretBytes::zeroed(FRAME_HEADER + largest),
@@ -94,6 +96,8 @@ impl Log {
         match self.part(medium, buffer.len(), offset)? {
             Part::Header => {
                 if let Some(mut header) = self.open_header(medium)? {
+                    // SQLite recovers the log.
+                    self.current.begin(salts_of(&header)?);
                     return copy_out(&mut header, 0..LOG_HEADER, buffer);
                 }
                 buffer.fill(0);
@@ -124,7 +128,7 @@ impl Log {
         }
     }
 
-    /// A page, which must be of the log that the header begins.
+    /// A page, which must be of the log that SQLite knows.
     fn read_page(
         &mut self,
         medium: &mut impl Medium,
@@ -136,11 +140,7 @@ impl Log {
         let salts = *salts.ok_or(Failure::Refused)?;
         let end = frame.len();
         copy_out(frame, FRAME_HEADER..end, buffer)?;
-        if self.salts != Some(salts) {
-            // Another connection may have begun the log anew.
-            self.open_header(medium)?;
-        }
-        if self.salts == Some(salts) {
+        if self.current.salts() == Some(salts) {
             Ok(())
         } else {
             Err(Failure::NotAuthentic)
@@ -282,6 +282,7 @@ impl Log {
             .ok_or(Failure::Refused)?
             .copy_from_slice(header);
         self.learn_from_header(header)?;
+        self.current.begin(salts_of(header)?);
         self.sealer
             .seal(unit.expose_mut(), HEADER_UNIT, Unit::LogHeader)
             .map_err(|_| Failure::Random)?;
@@ -306,10 +307,6 @@ impl Log {
         let size = size.and_then(|size| usize::try_from(u32::from_be_bytes(*size)).ok());
         let size = size.filter(|size| self.sizes.contains(size));
         self.page_size = Some(size.ok_or(Failure::Refused)?);
-        self.salts = header
-            .get(16..)
-            .and_then(|rest| rest.first_chunk())
-            .copied();
         Ok(())
     }
 
@@ -385,6 +382,12 @@ impl Log {
         frame.fill(0);
         Err(Failure::NotAuthentic)
     }
+}
+
+/// The salts in a header of the log.
+fn salts_of(header: &[u8]) -> Result<[u8; 8], Failure> {
+    let salts = header.get(16..).and_then(|rest| rest.first_chunk());
+    salts.copied().ok_or(Failure::Refused)
 }
 
 /// Where a frame lies on the medium.
