@@ -12,6 +12,7 @@ mod support;
 
 mod answers;
 mod flips;
+mod live;
 mod logs;
 mod older;
 mod pages;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use vitalock::{Batch, Class, Record, Session, Timestamp};
@@ -185,6 +186,15 @@ pub(crate) fn files_of_open(scratch: &Scratch, dir: &Path) -> Files {
     let files = files_of(&there);
     std::fs::remove_dir_all(there).unwrap();
     files
+}
+
+/// Has another process write a file over, in place.
+pub(crate) fn overwrite(path: &Path, bytes: &[u8]) {
+    let scratch = Scratch::new();
+    let from = scratch.path().join("bytes");
+    std::fs::write(&from, bytes).unwrap();
+    let copied = Command::new("cp").arg(from).arg(path).status();
+    assert!(copied.unwrap().success());
 }
 
 /// A directory that a vault's files are put into, again and again.
