@@ -184,9 +184,10 @@ fn a_log_ends_where_a_frame_is_not_the_one_that_was_written_there() {
                     log[range.clone()].copy_from_slice(&older[range.clone()]);
                 });
             }
-            let others = match soak() {
-                true => (0..of_class.frames).collect(),
-                false => vec![(number + 1) % of_class.frames],
+            let others = if soak() {
+                (0..of_class.frames).collect()
+            } else {
+                vec![(number + 1) % of_class.frames]
             };
             for other in others.into_iter().filter(|other| *other != number) {
                 let (one, two) = (&log[frame(number)], &log[frame(other)]);

@@ -254,6 +254,24 @@ impl Populated {
         std::array::from_fn(|at| compare(&all[at], &self.answers[at]))
     }
 
+    /// The same for the vault as a whole, in which nothing may be answered otherwise.
+    pub(crate) fn verdict(&self, place: &Place, what: &str) -> Verdict {
+        let mut kinds = Vec::new();
+        for verdict in self.verdicts(place) {
+            match verdict {
+                Verdict::Right => {}
+                Verdict::Refused(met) => kinds.extend(met),
+                Verdict::Wrong(why) => panic!("{what}: {why}"),
+            }
+        }
+        kinds.dedup();
+        if kinds.is_empty() {
+            Verdict::Right
+        } else {
+            Verdict::Refused(kinds)
+        }
+    }
+
     /// The log of a class of the open vault, the lowest at 0, as SQLite sees it.
     pub(crate) fn plain_log(&self, at: usize) -> Vec<u8> {
         let place = Place::new(&self.closed);
