@@ -40,6 +40,7 @@ pub(super) fn register_vfs(sealer: PageSealer, role: Role) -> Result<SealingVfs>
     let pages = Pages {
         sizes: &[PAGE_BYTES],
         may_be_none: role == Role::Creator,
+        one_process: true,
     };
     SealingVfs::register(c"unix-excl", sealer, pages)
 }

@@ -127,7 +127,7 @@ impl Questions {
         }
         for kind in &self.kinds {
             put(
-                format!("{kind}"),
+                kind.clone(),
                 Question::List(all().kind(kind).oldest_first()),
             );
             put(
@@ -243,9 +243,10 @@ pub(crate) fn compare(answers: &Answers, right: &Answers) -> Verdict {
     }
     kinds.sort_by_key(|kind| format!("{kind:?}"));
     kinds.dedup();
-    match kinds.is_empty() {
-        true => Verdict::Right,
-        false => Verdict::Refused(kinds),
+    if kinds.is_empty() {
+        Verdict::Right
+    } else {
+        Verdict::Refused(kinds)
     }
 }
 

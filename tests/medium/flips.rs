@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use vitalock::{Batch, Class, ErrorKind, Record, Session, Vault};
 
 use crate::answers::Verdict;
-use crate::populated::{Place, Populated, populated};
+use crate::populated::{Place, populated};
 use crate::soak;
 use crate::support::fixture::{DATABASES, step_up, unlock};
 use crate::trees::{PAGE, Trees, is_read};
@@ -78,7 +78,7 @@ fn tampering() -> Verdict {
     Verdict::Refused(vec![ErrorKind::TamperDetected])
 }
 
-/// Puts, moves and erases, with every kind of name new and old; what failed.
+/// Puts and erases in every class, with names that are new; what failed.
 fn change_everything(session: &Session) -> Vec<ErrorKind> {
     let mut failures = Vec::new();
     let mut note = |done: vitalock::Result<()>| failures.extend(done.err().map(|e| e.kind()));
@@ -171,25 +171,5 @@ fn what_stands_in_the_lock_counts_for_nothing() {
         place.put(&made.open);
         place.write("lock", bytes);
         assert_eq!(made.verdict(&place, "lock"), Verdict::Right);
-    }
-}
-
-impl Populated {
-    /// Opens what lies there and compares everything with what the vault answers. Every class must
-    /// be right in what it answers; the answer is right where all of it was answered.
-    pub(crate) fn verdict(&self, place: &Place, what: &str) -> Verdict {
-        let mut kinds = Vec::new();
-        for verdict in self.verdicts(place) {
-            match verdict {
-                Verdict::Right => {}
-                Verdict::Refused(met) => kinds.extend(met),
-                Verdict::Wrong(why) => panic!("{what}: {why}"),
-            }
-        }
-        kinds.dedup();
-        match kinds.is_empty() {
-            true => Verdict::Right,
-            false => Verdict::Refused(kinds),
-        }
     }
 }

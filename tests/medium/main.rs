@@ -16,8 +16,13 @@ mod support;
 
 mod answers;
 mod flips;
+mod live;
+mod logs;
+mod older;
+mod pages;
 mod populated;
 mod trees;
+mod unnoticed;
 
 /// Whether the long sweeps were asked for.
 fn soak() -> bool {

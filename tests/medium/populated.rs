@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
-use vitalock::{Batch, Class, Record, Session, Timestamp};
+use vitalock::{Class, Record, RecordId, Session, Timestamp, Vault};
 
 use crate::answers::{All, Answers, Questions, Verdict, compare};
 use crate::support::fixture::{DATABASES, copy, make_quick_vault, seal, step_up, unlock};
@@ -18,6 +19,8 @@ pub(crate) type Files = std::collections::BTreeMap<String, Vec<u8>>;
 
 pub(crate) struct Populated {
     pub(crate) questions: Questions,
+    /// Copied while open, long before: the logs are others.
+    pub(crate) older: Files,
     /// Closed before the commits that are in the logs.
     pub(crate) before: Files,
     /// Copied while open: the latest commits are in the logs only.
@@ -41,7 +44,9 @@ const CONTENTS: [&str; 2] = ["text/plain", "application/fhir+json"];
 
 fn record(class: Class, number: usize, length: usize) -> Record {
     let at = |number: usize| Timestamp::from_micros(i64::try_from(number).unwrap() * 1_000_000);
-    let body: Vec<u8> = (0..length).map(|at| (at * 7 + number) as u8).collect();
+    let body: Vec<u8> = (0..length)
+        .map(|at| (at * 7 + number).to_le_bytes()[0])
+        .collect();
     let mut record = Record::new(KINDS[number % 2], body)
         .class(class)
         .content_type(CONTENTS[number / 2 % 2])
@@ -65,111 +70,119 @@ impl Populated {
         let vault = make_quick_vault(&dir, true);
         let session = unlock(&vault);
         let lease = step_up(&session);
-        let mut questions = Questions {
-            kinds: KINDS.map(str::to_owned).into(),
-            contents: CONTENTS.map(str::to_owned).into(),
-            subjects: (1..4).map(|number| format!("Patient/{number}")).collect(),
-            effective: Some(Timestamp::from_micros(50_000_000)),
-            ..Questions::default()
-        };
-        for (class, records) in [
-            (Class::Emergency, 6),
-            (Class::Standard, 110),
-            (Class::Priority, 6),
-        ] {
-            for number in 0..records {
-                let stored = lease
-                    .put(record(class, number, number % 11 * 1100))
-                    .unwrap();
-                questions.ids.push((class, stored.id));
-                if number % 4 == 1 {
-                    change(&lease, stored.id, b"a second revision");
-                }
-            }
-        }
+        let mut ids = fill(&lease);
+        let older = files_of_open(&scratch, &dir);
         // A hole, which later records fill in part.
         for _ in 0..3 {
-            let (_, gone) = questions.ids.remove(60);
+            let (_, gone) = ids.remove(60);
             assert!(lease.erase(gone).unwrap());
         }
         drop((lease, session, vault));
         let before = files_of(&dir);
 
-        let vault = vitalock::Vault::open(&dir).unwrap();
+        let vault = Vault::open(&dir).unwrap();
         let session = unlock(&vault);
         let lease = step_up(&session);
-        let of = |class: Class, number: usize| {
-            let mut ids = questions.ids.iter().filter(|(of, _)| *of == class);
-            ids.nth(number).unwrap().1
-        };
-        let mut ids = Vec::new();
-        let mut steps: Vec<Box<dyn FnOnce(&Session) -> Vec<(Class, vitalock::RecordId)>>> =
-            Vec::new();
-        for class in Class::ALL {
-            let changed = of(class, 2);
-            steps.push(Box::new(move |session| {
-                change(session, changed, b"changed since");
-                Vec::new()
-            }));
-            steps.push(Box::new(move |session| {
-                let stored = session.put(record(class, 200, 9_000)).unwrap();
-                vec![(class, stored.id)]
-            }));
-        }
-        steps.push(Box::new(|session| {
-            let batch: Batch = Class::ALL
-                .map(|class| record(class, 201, 300))
-                .into_iter()
-                .collect();
-            let stored = session.commit(&batch).unwrap();
-            Class::ALL
-                .into_iter()
-                .zip(stored.iter().map(|stored| stored.id))
-                .collect()
-        }));
-        let last = of(Class::Standard, 7);
-        steps.push(Box::new(move |session| {
-            change(session, last, &[b'x'; 20_000]);
-            Vec::new()
-        }));
-        // All that can be asked is known only when all is written, so it is written twice: first
-        // on a copy of its own.
         let mut copies = vec![files_of_open(&scratch, &dir)];
-        for step in steps {
-            ids.extend(step(&lease));
+        for commit in Commit::all() {
+            let new = commit.run(&lease, &ids);
+            ids.extend(new);
             copies.push(files_of_open(&scratch, &dir));
         }
-        questions.ids.extend(ids);
-        let newest = questions.ids.last().unwrap().1;
-        questions.updated = lease.get(newest).unwrap().unwrap().updated();
+        let (_, newest) = ids.last().unwrap();
+        let updated = lease.get(*newest).unwrap().unwrap().updated();
         drop((lease, session, vault));
         let closed = files_of(&dir);
 
-        let mut states = [Vec::new(), Vec::new(), Vec::new()];
-        let mut last = None;
+        // What can be asked is known only now, so the copies are asked now.
+        let questions = Questions {
+            ids,
+            kinds: KINDS.map(str::to_owned).into(),
+            contents: CONTENTS.map(str::to_owned).into(),
+            subjects: (1..4).map(|number| format!("Patient/{number}")).collect(),
+            effective: Some(Timestamp::from_micros(50_000_000)),
+            updated,
+        };
+        let mut states = [const { Vec::new() }; 3];
         for files in &copies {
-            let place = Place::new(files);
-            let all = questions.ask(&place.dir());
-            for (states, answers) in states.iter_mut().zip(&all) {
+            let all = questions.ask(&Place::new(files).dir());
+            for (states, answers) in states.iter_mut().zip(all) {
                 assert!(answers.values().all(|answer| answer.failure.is_none()));
-                if states.last() != Some(answers) {
-                    states.push(answers.clone());
+                if states.last() != Some(&answers) {
+                    states.push(answers);
                 }
             }
-            last = Some(all);
         }
+        let last = |states: &Vec<Answers>| states.last().unwrap().clone();
         Self {
             questions,
+            older,
             before,
             open: copies.pop().unwrap(),
             closed,
-            answers: last.unwrap(),
+            answers: states.each_ref().map(last),
             states,
         }
     }
 }
 
-fn change(session: &Session, id: vitalock::RecordId, body: &[u8]) {
+/// Records of every class, some of them with an earlier revision.
+fn fill(session: &Session) -> Vec<(Class, RecordId)> {
+    let mut ids = Vec::new();
+    for (class, records) in Class::ALL.into_iter().zip([6, 110, 6]) {
+        for number in 0..records {
+            let stored = session.put(record(class, number, number % 11 * 1100));
+            let id = stored.unwrap().id;
+            ids.push((class, id));
+            if number % 4 == 1 {
+                change(session, id, b"a second revision");
+            }
+        }
+    }
+    ids
+}
+
+/// One of the commits that are in the logs.
+enum Commit {
+    /// Of the record with this place in its class.
+    Change(Class, usize, usize),
+    Put(Class),
+    PutInEach,
+}
+
+impl Commit {
+    fn all() -> Vec<Self> {
+        let each = |class| [Self::Change(class, 2, 13), Self::Put(class)];
+        let mut all: Vec<_> = Class::ALL.into_iter().flat_map(each).collect();
+        all.push(Self::PutInEach);
+        all.push(Self::Change(Class::Standard, 7, 20_000));
+        all
+    }
+
+    /// Makes it, and gives the records that are new.
+    fn run(&self, session: &Session, ids: &[(Class, RecordId)]) -> Vec<(Class, RecordId)> {
+        match *self {
+            Self::Change(class, place, length) => {
+                let mut of_class = ids.iter().filter(|(of, _)| *of == class);
+                let (_, id) = of_class.nth(place).unwrap();
+                change(session, *id, &vec![b'x'; length]);
+                Vec::new()
+            }
+            Self::Put(class) => {
+                let stored = session.put(record(class, 200, 9_000)).unwrap();
+                vec![(class, stored.id)]
+            }
+            Self::PutInEach => {
+                let records = Class::ALL.map(|class| record(class, 201, 300));
+                let stored = session.commit(&records.into_iter().collect()).unwrap();
+                let stored = stored.iter().map(|stored| stored.id);
+                Class::ALL.into_iter().zip(stored).collect()
+            }
+        }
+    }
+}
+
+fn change(session: &Session, id: RecordId, body: &[u8]) {
     let record = session.get(id).unwrap().unwrap();
     session.put(record.with_body(body.to_vec())).unwrap();
 }
@@ -181,6 +194,15 @@ pub(crate) fn files_of_open(scratch: &Scratch, dir: &Path) -> Files {
     let files = files_of(&there);
     std::fs::remove_dir_all(there).unwrap();
     files
+}
+
+/// Has another process write a file over, in place.
+pub(crate) fn overwrite(path: &Path, bytes: &[u8]) {
+    let scratch = Scratch::new();
+    let from = scratch.path().join("bytes");
+    std::fs::write(&from, bytes).unwrap();
+    let copied = Command::new("cp").arg(from).arg(path).status();
+    assert!(copied.unwrap().success());
 }
 
 /// A directory that a vault's files are put into, again and again.
@@ -230,6 +252,24 @@ impl Populated {
     pub(crate) fn verdicts(&self, place: &Place) -> [Verdict; 3] {
         let all = self.questions.ask(&place.dir());
         std::array::from_fn(|at| compare(&all[at], &self.answers[at]))
+    }
+
+    /// The same for the vault as a whole, in which nothing may be answered otherwise.
+    pub(crate) fn verdict(&self, place: &Place, what: &str) -> Verdict {
+        let mut kinds = Vec::new();
+        for verdict in self.verdicts(place) {
+            match verdict {
+                Verdict::Right => {}
+                Verdict::Refused(met) => kinds.extend(met),
+                Verdict::Wrong(why) => panic!("{what}: {why}"),
+            }
+        }
+        kinds.dedup();
+        if kinds.is_empty() {
+            Verdict::Right
+        } else {
+            Verdict::Refused(kinds)
+        }
     }
 
     /// The log of a class of the open vault, the lowest at 0, as SQLite sees it.

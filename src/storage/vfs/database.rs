@@ -16,6 +16,9 @@ pub(in crate::storage) struct Pages {
     /// Whether an empty file is a database about to be made. SQLite would take it for one anywhere,
     /// and delete the log beside it.
     pub(in crate::storage) may_be_none: bool,
+    /// Whether no other process begins logs: then that which SQLite has recovered or begun here is
+    /// the present one, whatever lies on the medium.
+    pub(in crate::storage) one_process: bool,
 }
 
 /// How one open database file is read and written.

@@ -25,6 +25,7 @@ use rusqlite::ffi::{
     sqlite3_vfs_find, sqlite3_vfs_register, sqlite3_vfs_unregister,
 };
 
+use super::current::CurrentLog;
 use super::database::{Database, Pages};
 use super::failure::Failure;
 use super::log::Log;
@@ -46,6 +47,7 @@ struct Instance {
     below: NonNull<sqlite3_vfs>,
     sealer: Arc<PageSealer>,
     pages: Pages,
+    current: CurrentLog,
 }
 
 impl SealingVfs {
@@ -101,6 +103,7 @@ impl SealingVfs {
             below,
             sealer: Arc::new(sealer),
             pages,
+            current: CurrentLog::unknown(),
         });
         let instance = NonNull::new(Box::into_raw(instance)).expect("a box is never null");
         // SAFETY: the instance was allocated above and nobody else has it yet; the table then
@@ -460,7 +463,8 @@ unsafe extern "C" fn vfs_open(
             let shared = unsafe { waiting_of(sqlite3_database_file_object(path)) };
             let gathers = shared.is_some();
             let waiting = shared.unwrap_or_else(Waiting::none);
-            let log = Log::new(sealer, instance.pages.sizes, waiting.clone(), gathers);
+            let current = instance.current.clone();
+            let log = Log::new(sealer, instance.pages, current, waiting.clone(), gathers);
             (Kind::Log(log), waiting)
         } else {
             let database = Database::new(sealer, instance.pages);

@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use super::database::{copy_out, has_tail};
+use super::current::CurrentLog;
+use super::database::{Pages, copy_out, has_tail};
 use super::failure::Failure;
 use super::medium::{Medium, wide};
 use super::part::Part;
@@ -17,10 +18,10 @@ use crate::secret::SecretBytes;
 /// How one open log is read and written.
 pub(super) struct Log {
     sealer: Arc<PageSealer>,
-    sizes: &'static [usize],
+    pages: Pages,
     /// Known once the header, or a part of a frame, was read or written.
     page_size: Option<usize>,
-    salts: Option<[u8; 8]>,
+    current: CurrentLog,
     /// The frame that was read whole just now: SQLite is about to write its checksums anew.
     read_whole: Option<u64>,
     waiting: Waiting,
@@ -43,16 +44,17 @@ const MOST_AT_ONCE: usize = 0x1_FFFF;
 impl Log {
     pub(super) fn new(
         sealer: Arc<PageSealer>,
-        sizes: &'static [usize],
+        pages: Pages,
+        current: CurrentLog,
         waiting: Waiting,
         gathers: bool,
     ) -> Self {
-        let largest = sizes.iter().copied().max().unwrap_or_default();
+        let largest = pages.sizes.iter().copied().max().unwrap_or_default();
         Self {
             sealer,
-            sizes,
+            pages,
             page_size: None,
-            salts: None,
+            current,
             read_whole: None,
             waiting,
             gathers,
@@ -86,6 +88,8 @@ impl Log {
         match self.part(medium, buffer.len(), offset)? {
             Part::Header => {
                 if let Some(mut header) = self.open_header(medium)? {
+                    // SQLite recovers the log.
+                    self.current.begin(salts_of(&header)?);
                     return copy_out(&mut header, 0..LOG_HEADER, buffer);
                 }
                 buffer.fill(0);
@@ -117,7 +121,7 @@ impl Log {
         }
     }
 
-    /// A page, which must be of the log that the header begins.
+    /// A page, which must be of the log that SQLite knows.
     fn read_page(
         &mut self,
         medium: &mut impl Medium,
@@ -130,11 +134,14 @@ impl Log {
         let end = frame.len();
         copy_out(frame, FRAME_HEADER..end, buffer)?;
         // Frames of a transaction that has rewritten others get their salts when it commits.
-        if self.salts != Some(salts) && salts != [0; 8] {
-            // Another connection may have begun the log anew.
-            self.open_header(medium)?;
+        let is_present = |log: &Self| salts == [0; 8] || log.current.salts() == Some(salts);
+        if !is_present(self)
+            && !self.pages.one_process
+            && let Some(header) = self.open_header(medium)?
+        {
+            self.current.begin(salts_of(&header)?);
         }
-        if self.salts == Some(salts) || salts == [0; 8] {
+        if is_present(self) {
             Ok(())
         } else {
             Err(Failure::NotAuthentic)
@@ -244,7 +251,7 @@ impl Log {
             (24, 8) => return Ok(Part::HeaderChecksums),
             _ => {}
         }
-        let sizes = self.sizes;
+        let sizes = self.pages.sizes;
         let of_size = |length: usize| sizes.iter().copied().find(|size| *size == length);
         let page_size = match length {
             FRAME_HEADER | 8 => {
@@ -268,6 +275,7 @@ impl Log {
             .ok_or(Failure::Refused)?
             .copy_from_slice(header);
         self.learn_from_header(header)?;
+        self.current.begin(salts_of(header)?);
         self.sealer
             .seal(unit.expose_mut(), HEADER_UNIT, Unit::LogHeader)
             .map_err(|_| Failure::Random)?;
@@ -290,12 +298,8 @@ impl Log {
     fn learn_from_header(&mut self, header: &[u8]) -> Result<(), Failure> {
         let size = header.get(8..).and_then(|rest| rest.first_chunk::<4>());
         let size = size.and_then(|size| usize::try_from(u32::from_be_bytes(*size)).ok());
-        let size = size.filter(|size| self.sizes.contains(size));
+        let size = size.filter(|size| self.pages.sizes.contains(size));
         self.page_size = Some(size.ok_or(Failure::Refused)?);
-        self.salts = header
-            .get(16..)
-            .and_then(|rest| rest.first_chunk())
-            .copied();
         Ok(())
     }
 
@@ -371,6 +375,12 @@ impl Log {
         frame.fill(0);
         Err(Failure::NotAuthentic)
     }
+}
+
+/// The salts in a header of the log.
+fn salts_of(header: &[u8]) -> Result<[u8; 8], Failure> {
+    let salts = header.get(16..).and_then(|rest| rest.first_chunk());
+    salts.copied().ok_or(Failure::Refused)
 }
 
 /// Where a frame lies on the medium.

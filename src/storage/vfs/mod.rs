@@ -6,6 +6,7 @@
 //! read with what it cannot vouch for.
 //! **Format** docs/spec/06-page-seal.md.
 
+mod current;
 mod database;
 mod failure;
 mod ffi;

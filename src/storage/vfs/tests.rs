@@ -21,6 +21,7 @@ pub(in crate::storage) fn sealer() -> PageSealer {
 const PAGES: Pages = Pages {
     sizes: &[4096],
     may_be_none: true,
+    one_process: true,
 };
 
 /// A sealed database with a schema of the test's own.
@@ -181,4 +182,43 @@ fn the_database_of_the_vector_is_nothing_to_another_key() {
         .sqlite_error()
         .map(|error| error.extended_code);
     assert_eq!(code, Some(rusqlite::ffi::SQLITE_IOERR_DATA));
+}
+
+/// Frames were once compared with the header of the log as it lies on the medium: an older log in
+/// the place of the present one was then read, header and all, by every connection that came to it.
+#[test]
+fn an_older_log_is_not_read_in_the_place_of_the_present_one() {
+    let database = Unschooled::make("CREATE TABLE notes (body)");
+    let log = database.path().with_file_name("rows.db-wal");
+    let writer = database.open();
+    let body = |connection: &Connection| {
+        connection.query_row("SELECT body FROM notes", [], |row| row.get::<_, String>(0))
+    };
+    writer
+        .execute("INSERT INTO notes VALUES ('first')", [])
+        .unwrap();
+    writer
+        .execute("UPDATE notes SET body = 'older'", [])
+        .unwrap();
+    // SQLite holds no locks on the log, so that this process may open it as well.
+    let older = std::fs::read(&log).unwrap();
+    crate::storage::store::empty_log(&writer).unwrap();
+    writer
+        .execute("UPDATE notes SET body = 'other'", [])
+        .unwrap();
+    writer
+        .execute("UPDATE notes SET body = 'newer'", [])
+        .unwrap();
+    let newer = std::fs::read(&log).unwrap();
+    assert_eq!(older.len(), newer.len());
+
+    let reader = database.open();
+    std::fs::write(&log, older).unwrap();
+    let code = body(&reader)
+        .unwrap_err()
+        .sqlite_error()
+        .map(|error| error.extended_code);
+    assert_eq!(code, Some(rusqlite::ffi::SQLITE_IOERR_DATA));
+    std::fs::write(&log, newer).unwrap();
+    assert_eq!(body(&reader), Ok("newer".to_owned()));
 }
