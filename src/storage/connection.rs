@@ -40,7 +40,7 @@ pub(super) fn register_vfs(sealer: PageSealer, role: Role) -> Result<SealingVfs>
     let pages = Pages {
         sizes: &[PAGE_BYTES],
         may_be_none: role == Role::Creator,
-        one_process: true,
+        of_a_vault: true,
     };
     SealingVfs::register(c"unix-excl", sealer, pages)
 }

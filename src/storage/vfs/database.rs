@@ -16,9 +16,10 @@ pub(in crate::storage) struct Pages {
     /// Whether an empty file is a database about to be made. SQLite would take it for one anywhere,
     /// and delete the log beside it.
     pub(in crate::storage) may_be_none: bool,
-    /// Whether no other process begins logs: then that which SQLite has recovered or begun here is
-    /// the present one, whatever lies on the medium.
-    pub(in crate::storage) one_process: bool,
+    /// Whether these are a vault's pages: one database, in one process, whose transactions end where
+    /// a statement fails. The log that SQLite has recovered or begun is then the present one,
+    /// whatever lies on the medium, and no page is read that was never written.
+    pub(in crate::storage) of_a_vault: bool,
 }
 
 /// How one open database file is read and written.
@@ -67,6 +68,17 @@ impl Database {
         read
     }
 
+    /// Whether a page lies behind the end of the file, where SQLite reads zeros after it has rolled
+    /// a part of a transaction back.
+    fn is_behind(
+        &self,
+        medium: &mut impl Medium,
+        number: u64,
+        size: usize,
+    ) -> Result<bool, Failure> {
+        Ok(!self.pages.of_a_vault && medium.size()? <= number.saturating_mul(wide(size)))
+    }
+
     fn read_sealed(
         &mut self,
         medium: &mut impl Medium,
@@ -82,6 +94,9 @@ impl Database {
         };
         let at = usize::try_from(offset % wide(size)).map_err(|_| Failure::Refused)?;
         let number = offset / wide(size);
+        if self.is_behind(medium, number, size)? {
+            return Err(Failure::Empty);
+        }
         if at == 0 && buffer.len() == size {
             return open(&self.sealer, medium, buffer, number);
         }

@@ -12,7 +12,7 @@ pub(in crate::storage) const RANDOM_UNAVAILABLE: c_int = SQLITE_IOERR | (0xFF <<
 pub(super) enum Failure {
     /// The layer below says so, in SQLite's codes.
     Below(c_int),
-    /// The file is empty; SQLite reads zeros.
+    /// There is nothing yet; SQLite reads zeros.
     Empty,
     /// The bytes are not what was sealed in this place.
     NotAuthentic,

@@ -136,7 +136,7 @@ impl Log {
         // Frames of a transaction that has rewritten others get their salts when it commits.
         let is_present = |log: &Self| salts == [0; 8] || log.current.salts() == Some(salts);
         if !is_present(self)
-            && !self.pages.one_process
+            && !self.pages.of_a_vault
             && let Some(header) = self.open_header(medium)?
         {
             self.current.begin(salts_of(&header)?);

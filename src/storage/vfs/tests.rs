@@ -21,7 +21,7 @@ pub(in crate::storage) fn sealer() -> PageSealer {
 const PAGES: Pages = Pages {
     sizes: &[4096],
     may_be_none: true,
-    one_process: true,
+    of_a_vault: true,
 };
 
 /// A sealed database with a schema of the test's own.
