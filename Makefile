@@ -1,22 +1,26 @@
 # `make` lists the targets. Each is one line; what a target does step by step is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help test soak bench compare fmt lint doc
+.PHONY: help test soak bench compare sqlite-suite fmt lint doc
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: ## everything that must hold before a change is merged
 	@scripts/check
 
 soak: ## the tests in their long form, the ignored ones too (hours)
 	VITALOCK_SOAK=1 cargo test --workspace -- --include-ignored
+	@scripts/sqlite-suite
 
 bench: ## measure
 	cargo bench --workspace
 
 compare: ## measure beside SQLite, SQLCipher and Askar (ARGS=--full: with a million records)
 	@scripts/compare $(ARGS)
+
+sqlite-suite: ## SQLite's own tests over sealed databases (FILES="wal crash": only these)
+	@scripts/sqlite-suite $(FILES)
 
 fmt: ## format the code
 	cargo fmt --all

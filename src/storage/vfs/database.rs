@@ -18,7 +18,8 @@ pub(in crate::storage) struct Pages {
     pub(in crate::storage) may_be_none: bool,
     /// Whether these are a vault's pages: one database, in one process, whose transactions end where
     /// a statement fails. The log that SQLite has recovered or begun is then the present one,
-    /// whatever lies on the medium, and no page is read that was never written.
+    /// whatever lies on the medium, no page is read that was never written, and there are no rollback
+    /// journals.
     pub(in crate::storage) of_a_vault: bool,
 }
 
@@ -45,14 +46,18 @@ impl Database {
         }
     }
 
-    /// Reads within one page. `log_is_there` is asked where the first page does not open: then the
-    /// log has to bring it, and only what never changes is made up of its header.
+    pub(super) fn is_of_a_vault(&self) -> bool {
+        self.pages.of_a_vault
+    }
+
+    /// Reads within one page. Where the first page does not open, `is_mended` says whether there is
+    /// a log, which has to bring it: then only what never changes is made up of its header.
     pub(super) fn read(
         &mut self,
         medium: &mut impl Medium,
         buffer: &mut [u8],
         offset: u64,
-        log_is_there: impl FnOnce() -> bool,
+        is_mended: impl FnOnce() -> bool,
     ) -> Result<(), Failure> {
         let read = self.read_sealed(medium, buffer, offset);
         if read.is_err() {
@@ -60,7 +65,7 @@ impl Database {
         }
         let is_header = offset == 0 && buffer.len() == HEADER;
         // Not beside an empty file, where SQLite would delete the log.
-        if read == Err(Failure::NotAuthentic) && is_header && medium.size()? > 0 && log_is_there() {
+        if read == Err(Failure::NotAuthentic) && is_header && medium.size()? > 0 && is_mended() {
             let size = self.page_size.or_else(|| self.pages.sizes.first().copied());
             write_constant_header(buffer, size.ok_or(Failure::Refused)?);
             return Ok(());

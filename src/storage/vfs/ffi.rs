@@ -21,8 +21,9 @@ use rusqlite::ffi::{
     SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN, SQLITE_IOERR, SQLITE_IOERR_SHORT_READ, SQLITE_NOTFOUND,
     SQLITE_OK, SQLITE_OPEN_MAIN_DB, SQLITE_OPEN_WAL, SQLITE_SHM_EXCLUSIVE, SQLITE_SHM_UNLOCK,
     SQLITE_SYNC_FULL, SQLITE_SYNC_NORMAL, sqlite3_database_file_object, sqlite3_file,
-    sqlite3_file_control, sqlite3_filename_wal, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs,
-    sqlite3_vfs_find, sqlite3_vfs_register, sqlite3_vfs_unregister,
+    sqlite3_file_control, sqlite3_filename_journal, sqlite3_filename_wal, sqlite3_int64,
+    sqlite3_io_methods, sqlite3_vfs, sqlite3_vfs_find, sqlite3_vfs_register,
+    sqlite3_vfs_unregister,
 };
 
 use super::current::CurrentLog;
@@ -535,9 +536,14 @@ unsafe extern "C" fn file_read(
         let (vfs, path) = (state.vfs, state.path);
         match &mut state.kind {
             Kind::Database(database) => {
-                // SAFETY: the path is SQLite's own of an open database, and lives as long.
-                let log = || unsafe { log_is_there(vfs, path) };
-                database.read(&mut state.below, buffer, offset, log)
+                let of_a_vault = database.is_of_a_vault();
+                // SAFETY: the path is SQLite's own of an open database, and lives as long; the names
+                // of its log and of its journal lie behind it.
+                let mended = || unsafe {
+                    is_there(vfs, sqlite3_filename_wal(path))
+                        || !of_a_vault && is_there(vfs, sqlite3_filename_journal(path))
+                };
+                database.read(&mut state.below, buffer, offset, mended)
             }
             Kind::Log(log) => log.read(&mut state.below, buffer, offset),
         }
@@ -546,18 +552,17 @@ unsafe extern "C" fn file_read(
     unsafe { with_state(file, work) }
 }
 
-/// Whether the log of a database is there and not empty.
+/// Whether a file is there and not empty.
 ///
 /// # Safety
 ///
-/// `path` must be the name that SQLite has opened a database with.
-unsafe fn log_is_there(vfs: NonNull<sqlite3_vfs>, path: *const c_char) -> bool {
+/// `path` must be a C string.
+unsafe fn is_there(vfs: NonNull<sqlite3_vfs>, path: *const c_char) -> bool {
     let mut there: c_int = 0;
-    // SAFETY: the caller's promise; SQLite keeps the log's name behind that of the database.
+    // SAFETY: the caller's promise; the table of a registered VFS is complete.
     let code = unsafe {
-        let log = sqlite3_filename_wal(path);
         let access = vfs.as_ref().xAccess;
-        access.map(|access| access(vfs.as_ptr(), log, SQLITE_ACCESS_EXISTS, &raw mut there))
+        access.map(|access| access(vfs.as_ptr(), path, SQLITE_ACCESS_EXISTS, &raw mut there))
     };
     code == Some(SQLITE_OK) && there != 0
 }

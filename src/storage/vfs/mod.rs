@@ -11,6 +11,8 @@ mod database;
 mod failure;
 mod ffi;
 mod log;
+#[cfg(test)]
+mod logic;
 mod medium;
 mod part;
 #[cfg(test)]
