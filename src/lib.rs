@@ -27,6 +27,7 @@ mod vault;
 
 pub use class::Class;
 pub use error::{Error, ErrorKind, InvalidationReason, Result};
+pub use fs::VaultSize;
 pub use id::{RecordId, SlotId, VaultId};
 pub use keys::{
     Credentials, EmergencyCode, Kdf, KdfParameters, KeyShare, Passphrase, Purpose, RecoveryCode,

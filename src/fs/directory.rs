@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use super::lock::VaultLock;
 use super::name::{FileName, ROLLBACK_JOURNAL, SHARED_MEMORY, WAL};
 use super::place::Place;
+use super::size::{self, VaultSize};
 use super::{atomic, errno, private};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -190,6 +191,15 @@ impl VaultDir {
             private::check(&self.descriptor, &name.companion(WAL))?;
         }
         private::check(&self.descriptor, name.text())
+    }
+
+    /// What the vault takes of the medium.
+    ///
+    /// # Errors
+    ///
+    /// The `Path…` kinds where a file is not private; `Io`.
+    pub(crate) fn size(&self) -> Result<VaultSize> {
+        size::of(&self.descriptor)
     }
 
     /// The path of a file, absolute and free of links, for SQLite, which opens by path.

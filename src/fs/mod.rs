@@ -16,7 +16,9 @@ mod place;
 mod private;
 #[cfg(test)]
 mod scratch;
+mod size;
 
 pub(crate) use directory::VaultDir;
 pub(crate) use lock::VaultLock;
 pub(crate) use name::FileName;
+pub use size::VaultSize;

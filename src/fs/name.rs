@@ -18,7 +18,7 @@ pub(crate) enum FileName {
 }
 
 impl FileName {
-    const DATABASES: [Self; 3] = [Self::Emergency, Self::Standard, Self::Priority];
+    pub(super) const DATABASES: [Self; 3] = [Self::Emergency, Self::Standard, Self::Priority];
 
     pub(super) fn text(self) -> &'static str {
         match self {

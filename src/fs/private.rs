@@ -35,6 +35,15 @@ pub(super) fn check(dir: impl AsFd, name: &str) -> Result<bool> {
     Ok(true)
 }
 
+/// How long a private file is; 0 where there is none. Does not open it.
+pub(super) fn length(dir: impl AsFd, name: &str) -> Result<u64> {
+    let Some(stat) = look(dir, name)? else {
+        return Ok(0);
+    };
+    judge_file(&stat)?;
+    u64::try_from(stat.st_size).map_err(|_| ErrorKind::Io.into())
+}
+
 /// Makes a new empty file, 0600 whatever the umask.
 pub(super) fn create(dir: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | ALWAYS;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::live::Inner;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{FileName, VaultDir, VaultLock};
+use crate::fs::{FileName, VaultDir, VaultLock, VaultSize};
 use crate::id::{SlotId, VaultId};
 use crate::keys::{
     ClassKeys, Code, Factors, Header, RetiredShare, Slot, SlotKind, StoredHeader, WrapPurpose,
@@ -94,6 +94,15 @@ impl Opening {
             changing: Mutex::new(()),
             active: Mutex::new(Weak::new()),
         }
+    }
+
+    /// What the vault takes of the medium.
+    ///
+    /// # Errors
+    ///
+    /// Those of the files.
+    pub(crate) fn size(&self) -> Result<VaultSize> {
+        self.dir.size()
     }
 
     /// The vault's identity, as the newest copy of the header says.

@@ -8,7 +8,7 @@ use super::options::Options;
 use super::recovery::Recovery;
 use super::setup::Setup;
 use crate::error::{ErrorKind, Result};
-use crate::fs::{FileName, VaultDir};
+use crate::fs::{FileName, VaultDir, VaultSize};
 use crate::id::VaultId;
 use crate::keys::{Code, Credentials, EmergencyCode, Factors, SlotKind, WrapPurpose};
 use crate::memory::{self, MemoryProtection};
@@ -157,6 +157,16 @@ impl Vault {
             .iter()
             .map(SlotInfo::of)
             .collect()
+    }
+
+    /// What the vault takes of the medium at this moment, its write-ahead logs included. Reads no
+    /// file, and works whether the vault is locked or not.
+    ///
+    /// # Errors
+    ///
+    /// Those of an unsafe file; [`ErrorKind::Io`].
+    pub fn size(&self) -> Result<VaultSize> {
+        self.opening.size()
     }
 
     /// How keys are protected in this process's memory.

@@ -222,3 +222,52 @@ fn an_older_log_is_not_read_in_the_place_of_the_present_one() {
     std::fs::write(&log, newer).unwrap();
     assert_eq!(body(&reader), Ok("newer".to_owned()));
 }
+
+/// No vault is vacuumed whole: what is erased goes page by page. But nothing of SQLite stands in the
+/// way.
+#[test]
+fn a_sealed_database_can_be_vacuumed_whole_and_page_by_page() {
+    for vacuum in ["VACUUM", "PRAGMA incremental_vacuum"] {
+        let database = Unschooled::make("CREATE TABLE notes (number INTEGER PRIMARY KEY, body)");
+        let connection = database.open();
+        connection
+            .execute_batch(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000)
+                 INSERT INTO notes SELECT i, randomblob(1000) FROM n;",
+            )
+            .unwrap();
+        crate::storage::store::empty_log(&connection).unwrap();
+        let size = || std::fs::metadata(database.path()).unwrap().len();
+        let full = size();
+        connection
+            .execute("DELETE FROM notes WHERE number % 20 > 0", [])
+            .unwrap();
+        let left = notes(&connection);
+        assert_eq!(left.len(), 100);
+        {
+            // The one gives a page back at each step.
+            let mut statement = connection.prepare(vacuum).unwrap();
+            let mut steps = statement.raw_query();
+            while steps.next().unwrap().is_some() {}
+        }
+        crate::storage::store::empty_log(&connection).unwrap();
+        let after = size();
+        assert!(after * 5 < full, "{vacuum}: {full} {after}");
+        drop(connection);
+
+        let connection = database.open();
+        assert!(notes(&connection) == left, "{vacuum}");
+        let check = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0));
+        assert_eq!(check, Ok("ok".to_owned()));
+        drop(connection);
+        // Every page is sealed anew for the place that it has now.
+        let bytes = std::fs::read(database.path()).unwrap();
+        assert_eq!(bytes.len() % 4096, 0);
+        for (number, page) in (1..).zip(bytes.chunks(4096)) {
+            let mut page = page.to_vec();
+            assert!(sealer().open(&mut page, crate::sealing::Unit::Page(number)));
+        }
+        let names = std::fs::read_dir(database.directory.path()).unwrap();
+        assert_eq!(names.count(), 1, "no other file is left");
+    }
+}

@@ -1,0 +1,59 @@
+//! What a vault takes of the medium.
+//!
+//! **Does** add up how long the files are, without opening one.
+//! **Never** follows a link, or counts what is not the vault's.
+//! **Format** none.
+
+use std::os::fd::AsFd;
+
+use super::name::{FileName, WAL};
+use super::private;
+use crate::error::Result;
+
+/// What a vault's files take of the medium, in bytes, as long as they are at this moment. The file
+/// system may round each up to its own blocks.
+///
+/// # Security
+///
+/// Whoever can see the files sees this too, locked or not, and which of them grows: see
+/// `docs/threat-model.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VaultSize {
+    /// The databases of all classes, which hold the records.
+    pub databases: u64,
+    /// Their write-ahead logs. They grow with what is written while a session is open, and are
+    /// emptied into the databases as it goes on, where something is erased, and when it ends; after
+    /// a crash, at the next unlock.
+    pub logs: u64,
+    /// The header's copies, with the key slots.
+    pub headers: u64,
+}
+
+impl VaultSize {
+    /// All of it.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.databases
+            .saturating_add(self.logs)
+            .saturating_add(self.headers)
+    }
+}
+
+pub(super) fn of(dir: impl AsFd) -> Result<VaultSize> {
+    let sum = |names: &[String]| -> Result<u64> {
+        names.iter().try_fold(0, |sum: u64, name| {
+            Ok(sum.saturating_add(private::length(dir.as_fd(), name)?))
+        })
+    };
+    let headers = [
+        FileName::Header,
+        FileName::HeaderTwin,
+        FileName::HeaderDraft,
+    ];
+    Ok(VaultSize {
+        databases: sum(&FileName::DATABASES.map(|name| name.companion("")))?,
+        logs: sum(&FileName::DATABASES.map(|name| name.companion(WAL)))?,
+        headers: sum(&headers.map(|name| name.companion("")))?,
+    })
+}
