@@ -1,6 +1,6 @@
 //! The seal of a page of the database or of a part of its log (spec 06).
 
-use super::aead::{self, NONCE, TAG};
+use super::aead::{self, Message, NONCE, TAG};
 use super::context::SUITE;
 use crate::class::Class;
 use crate::error::Result;
@@ -74,13 +74,21 @@ impl PageSealer {
         let mut nonces = vec![[0; NONCE]; units.len() / length];
         random::fill(nonces.as_flattened_mut())?;
         let mut what = first;
-        for (unit, nonce) in units.chunks_exact_mut(length).zip(&nonces) {
-            let (rest, tag_place) = split_last::<TAG>(unit);
-            let (plain, nonce_place) = split_last::<NONCE>(rest);
-            *nonce_place = *nonce;
-            *tag_place = aead::encrypt(&self.key, nonce, &self.associated(what), plain);
+        let units = units.chunks_exact_mut(length).zip(nonces);
+        let messages = units.map(|(unit, nonce)| {
+            let (rest, tag) = split_last::<TAG>(unit);
+            let (buffer, nonce_place) = split_last::<NONCE>(rest);
+            *nonce_place = nonce;
+            let associated = self.associated(what);
             what = what.next();
-        }
+            Message {
+                nonce,
+                associated,
+                buffer,
+                tag,
+            }
+        });
+        aead::encrypt_each(&self.key, messages);
         Ok(())
     }
 
