@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::disallowed_types,
     clippy::print_stdout,
     dead_code,
     missing_debug_implementations,

@@ -66,7 +66,12 @@ const HOMES: &[Home] = &[
         reason: "SQL is the business of storage",
     },
     Home {
-        names: &["aead", "aes", "aes_gcm", "aws_lc_rs", "xaes_256_gcm"],
+        names: &["aead"],
+        places: &["src/sealing/"],
+        reason: "ciphers are the business of sealing",
+    },
+    Home {
+        names: &["aes", "aes_gcm", "aws_lc_rs", "xaes_256_gcm"],
         places: &["src/sealing/aead/"],
         reason: "ciphers are the business of sealing",
     },

@@ -53,4 +53,5 @@ key, as entries with an encrypted tag for the person and one in clear for the ti
 compares no others. The stores take turns, beginning with another one in every round, and a \
 ratio is the median of the ratios within the rounds: 5 fills (3 of a million records), 21 rounds \
 of everything else. Opening is with the key at hand, which for Vitalock is a biometric slot, and \
-with the files in the system's memory.\n";
+with the files in the system's memory. With AWS-LC is Vitalock with the feature `aws-lc`, which does \
+the same encryption in assembly.\n";

@@ -18,12 +18,13 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::new("plain", "plain SQLite", u64::MAX),
         Self::new("sqlcipher", "SQLCipher", u64::MAX),
         // A million records would take it longer than all the others together.
         Self::new("askar", "Askar", 100_000),
         Self::new("vitalock", "Vitalock", u64::MAX),
+        Self::new("aws-lc", "with AWS-LC", u64::MAX),
     ];
 
     const fn new(name: &'static str, title: &'static str, most: u64) -> Self {

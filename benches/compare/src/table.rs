@@ -99,7 +99,7 @@ pub(crate) fn grouped(number: u64) -> String {
 
 /// Whether it is the floor, or Vitalock itself: no ratio of its own is worth a column.
 fn is_end(peer: &Peer) -> bool {
-    peer.name == "plain" || peer.name == "vitalock"
+    ["plain", "vitalock", "aws-lc"].contains(&peer.name)
 }
 
 fn figure<'a>(line: &'a Line, peer: &Peer) -> Option<&'a Figure> {

@@ -21,7 +21,7 @@ impl Cipher {
         let mut l = Block::default();
         schedule.encrypt_block(&mut l);
         let l = u128::from_be_bytes(l.into());
-        let k1 = Zeroizing::new(l << 1 ^ (l >> 127) * 0x87);
+        let k1 = Zeroizing::new((l << 1) ^ ((l >> 127) * 0x87));
         Self { schedule, k1 }
     }
 
