@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::time::Duration;
 
 use crate::child::{Task, spawn};
 use crate::luck::Luck;
@@ -111,7 +110,7 @@ fn live_until_killed(dir: &Path, seed: u64, number: &mut u64, luck: &mut Luck) -
             _ => assert_eq!(said.trim(), "process"),
         }
         if wanted == 0 {
-            std::thread::sleep(Duration::from_micros(luck.below(15_000)));
+            dawdle(luck);
             // What it still says before it dies is read below, to the end of the pipe.
             child.kill().unwrap();
         }
@@ -120,4 +119,11 @@ fn live_until_killed(dir: &Path, seed: u64, number: &mut u64, luck: &mut Luck) -
     let status = child.wait().unwrap();
     assert!(!status.success() && status.code().is_none(), "{status}");
     opened
+}
+
+/// Lets a random part of a step pass.
+fn dawdle(luck: &mut Luck) {
+    for _ in 0..luck.below(1_500_000) {
+        std::hint::spin_loop();
+    }
 }
