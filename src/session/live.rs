@@ -199,6 +199,9 @@ pub(super) fn open_class(opening: &Opening, keys: ClassKeys) -> Result<OpenClass
     let open = OpenClass::open(&opening.dir.path_of(name), keys)?;
     opening.dir.check(name)?;
     opening.dir.same_place()?;
+    // SQLite makes the name of a new log durable with its first commit, and takes no notice where
+    // that fails: the commit could be lost with the name. With two attempts one may fail.
+    _ = opening.dir.make_durable();
     Ok(open)
 }
 

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use vitalock::{Batch, Class, Query, Record, Result, Session, Timestamp, Vault};
+use vitalock::{
+    Batch, Class, Credentials, Lease, Passphrase, Query, Record, Result, Session, SlotKind,
+    Timestamp, Vault,
+};
 
+use crate::below::rows_of;
 use crate::support::Scratch;
 use crate::support::fixture::{
-    Needle, assert_whole_and_settled, copy, make_quick_vault, sealed_parts_of, step_up, unlock,
-    unsealed,
+    Needle, Twin, copy, make_quick_vault, sealed_parts_of, step_up, unlock,
 };
 
 /// One call that changes a vault.
@@ -23,6 +26,8 @@ pub(crate) enum Change {
     Erase(Class),
     EraseSubject,
     EraseExpired,
+    AddTouch,
+    ReplaceWords,
 }
 
 impl Change {
@@ -34,6 +39,8 @@ impl Change {
             Self::PutInThreeClasses,
             Self::EraseSubject,
             Self::EraseExpired,
+            Self::AddTouch,
+            Self::ReplaceWords,
         ];
         for from in Class::ALL {
             all.push(Self::Erase(from));
@@ -52,7 +59,7 @@ impl Change {
         Self::all().iter().position(|each| *each == self).unwrap()
     }
 
-    pub(crate) fn run(self, session: &Session) -> Result<()> {
+    pub(crate) fn run(self, session: &Lease) -> Result<()> {
         match self {
             Self::Put => session.put(about("new", Class::Standard, 2)).map(drop),
             Self::PutLarge => {
@@ -71,6 +78,20 @@ impl Change {
             }
             Self::EraseSubject => session.erase_subject("Patient/1"),
             Self::EraseExpired => session.erase_expired().map(drop),
+            Self::AddTouch => {
+                let touch = Credentials::share(&Twin);
+                session.slots().add(&touch).map(drop)
+            }
+            Self::ReplaceWords => {
+                let slots = session.slots().list()?;
+                let primary = slots.iter().find(|slot| slot.kind == SlotKind::Primary);
+                let words = Passphrase::new(NEW_WORDS).unwrap();
+                let factors = Credentials::passphrase(&words).and(&Twin);
+                session
+                    .slots()
+                    .replace(primary.unwrap().id, &factors)
+                    .map(drop)
+            }
         }
     }
 
@@ -92,6 +113,9 @@ impl Change {
     }
 }
 
+/// The passphrase that [`Change::ReplaceWords`] puts in the place of the first.
+pub(crate) const NEW_WORDS: &[u8] = b"funf stille Reiher waten";
+
 /// A closed vault to copy: records of two people in three classes, each with an earlier revision.
 pub(crate) struct Start {
     scratch: Scratch,
@@ -107,7 +131,7 @@ pub(crate) struct Known {
 
 impl Start {
     pub(crate) fn make() -> Self {
-        let scratch = Scratch::new();
+        let scratch = Scratch::in_memory();
         let vault = make_quick_vault(&scratch.vault(), true);
         let session = unlock(&vault);
         let lease = step_up(&session);
@@ -149,7 +173,7 @@ impl Start {
 
     /// A copy of the vault, in a directory that is removed with the value.
     pub(crate) fn copy(&self) -> Scratch {
-        let scratch = Scratch::new();
+        let scratch = Scratch::in_memory();
         copy(&self.path(), &scratch.vault());
         scratch
     }
@@ -173,18 +197,46 @@ pub(crate) struct State {
     pub(crate) seen: BTreeMap<String, Vec<Seen>>,
     /// How many rows each class has, those that have expired as well.
     rows: Vec<i64>,
+    /// The kinds of the slots.
+    slots: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Seen {
-    class: Class,
-    revision: u64,
-    subject: Option<String>,
-    body: u64,
-    earlier: Vec<(u64, u64)>,
+    pub(crate) class: Class,
+    pub(crate) revision: u64,
+    pub(crate) subject: Option<String>,
+    pub(crate) body: u64,
+    pub(crate) earlier: Vec<(u64, u64)>,
 }
 
 impl State {
+    pub(crate) fn of(
+        seen: BTreeMap<String, Vec<Seen>>,
+        rows: Vec<i64>,
+        slots: impl IntoIterator<Item = SlotKind>,
+    ) -> Self {
+        let mut slots: Vec<_> = slots.into_iter().map(|kind| format!("{kind:?}")).collect();
+        slots.sort();
+        Self { seen, rows, slots }
+    }
+
+    /// What a lease sees.
+    pub(crate) fn seen_by(lease: &Lease) -> Result<Self> {
+        let seen = look(lease)?.seen;
+        let slots = lease.slots().list()?;
+        Ok(Self::of(
+            seen,
+            Vec::new(),
+            slots.iter().map(|slot| slot.kind),
+        ))
+    }
+
+    /// Whether they are the same to a lease.
+    pub(crate) fn looks_like(&self, other: &Self) -> bool {
+        self.seen == other.seen && self.slots == other.slots
+    }
+
     pub(crate) fn digest(&self) -> u64 {
         hash(&self.seen)
     }
@@ -204,7 +256,9 @@ impl State {
     /// Expiry works through one class after the other.
     pub(crate) fn is_between(&self, before: &Self, after: &Self) -> bool {
         let rows = self.rows.iter().zip(&before.rows).zip(&after.rows);
-        self.seen == before.seen && rows.into_iter().all(|((now, a), b)| now == a || now == b)
+        self.seen == before.seen
+            && self.slots == before.slots
+            && rows.into_iter().all(|((now, a), b)| now == a || now == b)
     }
 }
 
@@ -235,22 +289,21 @@ pub(crate) fn look(session: &Session) -> Result<State> {
 
 /// Opens a vault as after a crash, looks, closes it, and checks what is on disk.
 pub(crate) fn reopen(dir: &Path) -> State {
-    let vault = Vault::open(dir).unwrap();
-    let session = unlock(&vault);
-    let lease = step_up(&session);
-    let mut state = look(&lease).unwrap();
+    let state = try_reopen(dir);
+    state.unwrap_or_else(|error| panic!("{error}: {:?}", error.kind()))
+}
+
+/// The same where a vault may not open.
+pub(crate) fn try_reopen(dir: &Path) -> Result<State> {
+    let vault = Vault::open(dir)?;
+    let session = vault.unlock(&Credentials::share(&Twin))?;
+    let lease = session.step_up(&Credentials::share(&Twin))?;
+    let mut state = State::seen_by(&lease)?;
     drop(lease);
     session.lock();
     drop((session, vault));
-    assert_whole_and_settled(dir);
-    let scratch = Scratch::new();
-    copy(dir, &scratch.vault());
-    for class in Class::ALL {
-        let connection = unsealed(&scratch.vault(), class);
-        let count = connection.query_row("SELECT count(*) FROM records", [], |row| row.get(0));
-        state.rows.push(count.unwrap());
-    }
-    state
+    state.rows = rows_of(dir);
+    Ok(state)
 }
 
 pub(crate) fn about(kind: &str, class: Class, patient: u8) -> Record {
@@ -275,7 +328,7 @@ fn one(session: &Session, kind: &str, class: Class) -> Result<Record> {
     found.next().expect("the start has one")
 }
 
-fn hash(value: &(impl Hash + ?Sized)) -> u64 {
+pub(crate) fn hash(value: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()

@@ -1,132 +1,129 @@
-//! Killed at any moment: whatever was acknowledged is there, byte for byte.
+//! Killed at any moment of a life: whatever was acknowledged is there, byte for byte.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-use vitalock::{Class, Query, Record, Vault};
-
-use crate::child::{RECORDS, Task, record_of, spawn};
+use crate::child::{Task, spawn};
+use crate::luck::Luck;
 use crate::support::Scratch;
 use crate::support::data::tell;
-use crate::support::fixture::{assert_whole_and_settled, make_quick_vault, step_up, unlock};
+use crate::support::fixture::{copy, make_quick_vault};
 use crate::sweep::soak;
+use crate::verdict::judge;
 
-/// After so many kills the vault has grown enough; a fresh one is taken.
+/// After so many kills a fresh vault is taken.
 const ROUNDS: u64 = 50;
+/// Vaults that are lived in at the same time.
+const AT_ONCE: u64 = 2;
+
+#[derive(Default)]
+struct Count {
+    kills: u64,
+    /// Before the vault was open.
+    early: u64,
+    /// Steps that were acknowledged.
+    steps: u64,
+    /// Steps that were done and not acknowledged.
+    further: u64,
+}
 
 #[test]
 fn whatever_was_acknowledged_before_a_kill_is_there_byte_for_byte() {
-    let kills: u64 = if soak() { 1_000 } else { 60 };
-    let mut luck = Luck::new();
-    let (mut done, mut unseen) = (0, 0);
-    while done < kills {
-        let scratch = Scratch::new();
-        drop(make_quick_vault(&scratch.vault(), false));
-        let mut next = 0;
-        for _ in 0..ROUNDS.min(kills - done) {
-            let acknowledged = put_until_killed(&scratch.vault(), next, &mut luck);
-            let found = batches(&scratch.vault(), next);
-            let mut after = next;
-            for (number, records) in &found {
-                assert_eq!(*number, after, "no batch is skipped");
-                assert_eq!(records.len() as u64, RECORDS, "batch {number} is whole");
-                for (at, found) in (0..).zip(records) {
-                    let put = record_of(*number, at);
-                    assert_eq!(found, &(put.protection_class(), put.body().to_vec()));
-                }
-                after += 1;
-            }
-            // One more batch may have become durable just before its acknowledgement.
-            assert!(
-                (acknowledged..=acknowledged + 1).contains(&after),
-                "{acknowledged} {after}"
-            );
-            unseen += after - acknowledged;
-            next = after;
-            done += 1;
+    let kills: u64 = if soak() { 10_000 } else { 300 };
+    let mut luck = Luck::new("the moments of the kills");
+    let mut count = Count::default();
+    std::thread::scope(|scope| {
+        let seeds = (0..AT_ONCE).map(|_| luck.below(1 << 48));
+        let workers: Vec<_> = seeds
+            .map(|seed| scope.spawn(move || kill_often(kills / AT_ONCE, Luck::from(seed))))
+            .collect();
+        for worker in workers {
+            let of_one = worker.join().unwrap();
+            count.kills += of_one.kills;
+            count.early += of_one.early;
+            count.steps += of_one.steps;
+            count.further += of_one.further;
         }
-        let all = batches(&scratch.vault(), 0);
-        assert_eq!(all.len() as u64, next, "later kills took nothing away");
-    }
-    assert_eq!(done, kills);
+    });
+    assert_eq!(count.kills, kills);
+    let Count {
+        early,
+        steps,
+        further,
+        ..
+    } = count;
     tell(&format!(
-        "{kills} kills; {unseen} batches were durable and not yet acknowledged"
+        "{kills} kills, {early} of them before the vault was open; {steps} steps were \
+         acknowledged, {further} done and not yet acknowledged"
     ));
+    assert!(steps > kills / 2 && early > 0 && further > 0);
 }
 
-/// Lets a child put batches from `next` on and kills it; the first number not acknowledged.
-fn put_until_killed(dir: &Path, next: u64, luck: &mut Luck) -> u64 {
-    let mut child = spawn(Task::Batches(next), dir);
+fn kill_often(kills: u64, mut luck: Luck) -> Count {
+    let mut count = Count::default();
+    while count.kills < kills {
+        let scratch = Scratch::new();
+        drop(make_quick_vault(&scratch.vault(), true));
+        let (seed, mut number) = (luck.below(1 << 48), 0);
+        for _ in 0..ROUNDS.min(kills - count.kills) {
+            let before = number;
+            let opened = live_until_killed(&scratch.vault(), seed, &mut number, &mut luck);
+            count.kills += 1;
+            count.early += u64::from(!opened);
+            count.steps += number - before;
+            // A copy is looked at: the next process is to find the files as the kill left them.
+            let left = Scratch::in_memory();
+            copy(&scratch.vault(), &left.vault());
+            let further = judge(&left.vault(), seed, number)
+                .unwrap_or_else(|wrong| panic!("life {seed}, {number} steps: {wrong}"));
+            // What one process could see, the next must see.
+            number += u64::from(further);
+            count.further += u64::from(further);
+        }
+    }
+    count
+}
+
+/// Lets a child go on with a life from a step on, or from the next where that is done, and kills
+/// it. The number becomes that of the first step that was not acknowledged; whether the vault was
+/// open by then.
+fn live_until_killed(dir: &Path, seed: u64, number: &mut u64, luck: &mut Luck) -> bool {
+    let task = Task::Live {
+        seed,
+        from: *number,
+        to: u64::MAX,
+    };
+    let mut child = spawn(task, dir);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let (mut wanted, mut acknowledged) = (luck.below(6), next);
+    let (mut wanted, mut opened) = (luck.below(6), false);
     for line in lines {
         let line = line.unwrap();
-        if let Some((_, number)) = line.split_once("VITALOCK put ") {
-            acknowledged = number.parse::<u64>().unwrap() + 1;
+        let Some((_, said)) = line.split_once("VITALOCK ") else {
+            continue;
+        };
+        let mut words = said.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some("living" | "done"), Some(step)) => {
+                *number = step.parse().unwrap();
+                opened = true;
+            }
+            _ => assert_eq!(said.trim(), "process"),
         }
         if wanted == 0 {
-            luck.dawdle();
+            dawdle(luck);
             // What it still says before it dies is read below, to the end of the pipe.
             child.kill().unwrap();
         }
-        wanted = wanted.saturating_sub(1);
+        wanted = wanted.wrapping_sub(1);
     }
-    child.wait().unwrap();
-    acknowledged
+    let status = child.wait().unwrap();
+    assert!(!status.success() && status.code().is_none(), "{status}");
+    opened
 }
 
-/// The batches from `from` on, with each record's class and body, in the order of their places.
-fn batches(dir: &Path, from: u64) -> BTreeMap<u64, Vec<(Class, Vec<u8>)>> {
-    let vault = Vault::open(dir).unwrap();
-    let session = unlock(&vault);
-    let lease = step_up(&session);
-    let mut found: BTreeMap<u64, BTreeMap<u64, (Class, Vec<u8>)>> = BTreeMap::new();
-    for record in lease.query(&Query::new()) {
-        let record: Record = record.unwrap();
-        let (client, _) = record.client_identity().unwrap();
-        let (batch, at) = client.split_once('/').unwrap();
-        let (batch, at) = (batch.parse().unwrap(), at.parse().unwrap());
-        if batch >= from {
-            let content = (record.protection_class(), record.body().to_vec());
-            let doubled = found.entry(batch).or_default().insert(at, content);
-            assert!(doubled.is_none(), "{client} is there once");
-        }
-    }
-    drop(lease);
-    session.lock();
-    drop((session, vault));
-    assert_whole_and_settled(dir);
-    let in_order = |records: BTreeMap<u64, (Class, Vec<u8>)>| records.into_values().collect();
-    let found = found.into_iter();
-    found
-        .map(|(batch, records)| (batch, in_order(records)))
-        .collect()
-}
-
-/// Random numbers, from a seed that is printed.
-struct Luck(u64);
-
-impl Luck {
-    fn new() -> Self {
-        let mut seed = [0; 8];
-        getrandom::fill(&mut seed).unwrap();
-        let seed = u64::from_le_bytes(seed) | 1;
-        tell(&format!("the moments of the kills come from seed {seed}"));
-        Self(seed)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-
-    /// Lets a random part of a commit pass.
-    fn dawdle(&mut self) {
-        for _ in 0..self.below(3_000_000) {
-            std::hint::spin_loop();
-        }
+/// Lets a random part of a step pass.
+fn dawdle(luck: &mut Luck) {
+    for _ in 0..luck.below(1_500_000) {
+        std::hint::spin_loop();
     }
 }

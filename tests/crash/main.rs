@@ -10,10 +10,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod below;
 mod change;
 mod child;
 mod fault;
+mod flush;
 mod kill;
+mod life;
+mod luck;
+mod medium;
+mod power;
+mod recording;
 mod replay;
 mod sweep;
 mod torn;
+mod verdict;

@@ -18,9 +18,10 @@ fn an_intent_that_was_done_and_is_planted_again_is_refused() {
         Change::Move(Class::Emergency, Class::Standard),
     ] {
         let counted = start.copy();
-        let planted = calls(change, &counted.vault(), "fsync").any(|at| {
+        let mut places = calls(change, &counted.vault(), "fsync").into_iter();
+        let planted = places.any(|at| {
             let scratch = start.copy();
-            let inject = format!("inject=fsync:signal=SIGKILL:when={}", at + 1);
+            let inject = format!("inject=fsync:signal=SIGKILL:when={at}");
             let words = ["-o", "/dev/null", "-e", "trace=fsync", "-e", &inject];
             run(Task::Change(change), &scratch.vault(), &words);
             let crashed = scratch.path().join("crashed");

@@ -13,7 +13,7 @@ const LOG_HEADER: u64 = 72;
 
 #[test]
 fn a_log_torn_at_any_byte_gives_a_prefix_of_the_commits() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::in_memory();
     let vault = make_quick_vault(&scratch.vault(), false);
     let session = unlock(&vault);
     let mut commits = 0;

@@ -115,24 +115,30 @@ pub fn copy(vault: &Path, to: &Path) {
 }
 
 /// Checks a closed vault's databases on a copy: SQLite finds them whole, and no change waits to be
-/// finished.
-pub fn assert_whole_and_settled(vault: &Path) {
-    let scratch = Scratch::new();
+/// finished. Gives how many records each has.
+pub fn assert_whole_and_settled(vault: &Path) -> Vec<i64> {
+    let scratch = Scratch::in_memory();
     let there = scratch.path().join("copy");
     copy(vault, &there);
-    for (class, name) in Class::ALL.into_iter().zip(DATABASES) {
-        let connection = unsealed(&there, class);
-        let number = |sql: &str| {
-            let ask = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
-            connection.query_row(sql, [], ask).unwrap()
-        };
-        let check: String = connection
-            .query_row("PRAGMA quick_check", [], |row| row.get(0))
-            .unwrap();
-        assert_eq!(check, "ok", "{name}");
-        assert_eq!(number("SELECT count(*) FROM intents"), 0, "{name}");
-        assert_eq!(number("SELECT count(*) FROM applied"), 0, "{name}");
-    }
+    let classes = Class::ALL.into_iter().zip(DATABASES);
+    classes
+        .map(|(class, name)| assert_whole_and_settled_below(&unsealed(&there, class), name))
+        .collect()
+}
+
+/// The same of one database without its seal.
+pub fn assert_whole_and_settled_below(connection: &rusqlite::Connection, name: &str) -> i64 {
+    let number = |sql: &str| {
+        let ask = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+        connection.query_row(sql, [], ask).unwrap()
+    };
+    let check: String = connection
+        .query_row("PRAGMA quick_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok", "{name}");
+    assert_eq!(number("SELECT count(*) FROM intents"), 0, "{name}");
+    assert_eq!(number("SELECT count(*) FROM applied"), 0, "{name}");
+    number("SELECT count(*) FROM records")
 }
 
 /// Which of the needles stand in which of the vault's files, as bytes: below the seal of pages,

@@ -32,6 +32,13 @@ impl Scratch {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// The same in memory, where the system has such a place: for tests that are about what was
+    /// written and not about how a disk does it.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        tempfile::tempdir_in(memory).map_or_else(|_| Self::new(), Self)
+    }
+
     /// Where a vault may be made.
     pub fn vault(&self) -> PathBuf {
         self.0.path().join("vault")

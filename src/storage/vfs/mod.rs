@@ -8,6 +8,8 @@
 
 mod current;
 mod database;
+#[cfg(test)]
+mod differential;
 mod failure;
 mod ffi;
 mod log;

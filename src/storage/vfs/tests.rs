@@ -18,7 +18,7 @@ pub(in crate::storage) fn sealer() -> PageSealer {
     PageSealer::new(key, VaultId::from_bytes([9; 16]), Class::Standard)
 }
 
-const PAGES: Pages = Pages {
+pub(super) const PAGES: Pages = Pages {
     sizes: &[4096],
     may_be_none: true,
     of_a_vault: true,
@@ -32,7 +32,11 @@ pub(in crate::storage) struct Unschooled {
 
 impl Unschooled {
     pub(in crate::storage) fn make(schema: &str) -> Self {
-        let vfs = SealingVfs::register(c"unix-excl", sealer(), PAGES).unwrap();
+        Self::make_with(schema, PAGES)
+    }
+
+    pub(super) fn make_with(schema: &str, pages: Pages) -> Self {
+        let vfs = SealingVfs::register(c"unix-excl", sealer(), pages).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let database = Self { vfs, directory };
         let connection = database.open();
