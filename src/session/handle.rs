@@ -8,6 +8,7 @@ use super::lease::Lease;
 use super::live::{Inner, OpenClasses, Reach, open_class};
 use super::matches::Matches;
 use super::opening::{Opening, Unlocked};
+use super::shrink;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::{RecordId, SlotId};
@@ -171,6 +172,42 @@ impl Session {
     /// Those of the session.
     pub fn erase_expired(&self) -> Result<u64> {
         commit::erase_expired(&self.inner, self.reach)
+    }
+
+    /// How many bytes of the open databases hold nothing: about what [`shrink`](Self::shrink) would
+    /// give back. Erasing gives back by itself; what is left comes from records that were replaced
+    /// by shorter ones, and from an erasure that was cut short. What part of a page is unused does
+    /// not count.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session.
+    pub fn unused_bytes(&self) -> Result<u64> {
+        shrink::unused(&self.inner, self.reach)
+    }
+
+    /// Makes the files of the open databases shorter, by about `most` bytes that nothing uses and
+    /// not more; by how many. 0 means that nothing is left to give back.
+    ///
+    /// It goes in steps of a mebibyte, each durable when the next begins, and lets other calls in
+    /// between. Where [`lock`](Self::lock) or a crash stops it no record is lost, and it may be
+    /// called again. A step needs room in the write-ahead log, so give back before the disk is full.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session, [`ErrorKind::Locked`] also where it was locked between two steps. What
+    /// was given back before stays so.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn when_idle(vault: &vitalock::Vault, session: &vitalock::Session) -> vitalock::Result<()> {
+    /// while session.unused_bytes()? > vault.size()?.total() / 4 && session.shrink(8 << 20)? > 0 {}
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shrink(&self, most: u64) -> Result<u64> {
+        shrink::shrink(&self.inner, self.reach, most)
     }
 
     /// Finds records. Nothing is decrypted but what the iterator is asked for, one at a time.

@@ -19,6 +19,7 @@ mod names;
 mod open_class;
 mod opening;
 mod recovery;
+mod shrink;
 mod slots;
 #[cfg(test)]
 mod spec_vectors;

@@ -8,6 +8,7 @@
 
 mod connection;
 mod failure;
+mod freed;
 mod heap;
 mod intents;
 mod names;
@@ -19,6 +20,8 @@ mod scan_cost;
 mod schema;
 mod slack;
 mod store;
+#[cfg(test)]
+mod vacuum;
 mod vfs;
 
 pub(crate) use heap::sqlite_heap_is_wiped;

@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection};
 use super::connection::{self, Role};
 use super::failure::from_sqlite;
 use super::vfs::SealingVfs;
-use super::{schema, slack};
+use super::{freed, schema, slack};
 use crate::error::{ErrorKind, Result};
 use crate::sealing::{PageSealer, Sealed};
 
@@ -121,8 +121,15 @@ impl Store {
     /// process, but its frames may be in the log, and the next opening would find them: see
     /// [`dispel`](Self::dispel).
     pub(crate) fn write<T>(&self, work: impl FnOnce(&Writing<'_>) -> Result<T>) -> Result<T> {
-        let writer = self.lock_writer();
-        let run = |sql| cached(&writer, sql)?.execute([]).map_err(from_sqlite);
+        self.in_transaction(&self.lock_writer(), work)
+    }
+
+    fn in_transaction<T>(
+        &self,
+        writer: &Connection,
+        work: impl FnOnce(&Writing<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let run = |sql| cached(writer, sql)?.execute([]).map_err(from_sqlite);
         if !writer.is_autocommit() {
             // The last transaction failed so badly that it could not be rolled back then.
             run("ROLLBACK")?;
@@ -130,10 +137,10 @@ impl Store {
         run("BEGIN IMMEDIATE")?;
         // Rolls back on every way out but the commit, a panic in `work` included.
         let mut undo = Undo {
-            connection: &writer,
+            connection: writer,
             armed: true,
         };
-        let value = work(&Writing(&writer))?;
+        let value = work(&Writing(writer))?;
         run("COMMIT").inspect_err(|_| self.in_doubt.store(true, Ordering::Release))?;
         undo.armed = false;
         Ok(value)
@@ -172,11 +179,46 @@ impl Store {
         let writer = self.lock_writer();
         let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         forget();
-        give_back_pages(&writer)?;
+        while self.give_back(&writer, freed::STEP)? > 0 {}
         empty_log(&writer)?;
         slack::wipe(&writer)?;
         self.in_doubt.store(false, Ordering::Release);
         Ok(())
+    }
+
+    /// How many bytes of the file lie in pages that nothing uses.
+    ///
+    /// # Errors
+    ///
+    /// Those of SQLite.
+    pub(crate) fn unused(&self) -> Result<u64> {
+        self.read(|reading| freed::unused(reading.connection))
+    }
+
+    /// Makes the file shorter by about as many unused bytes, a page at least and a mebibyte at most,
+    /// and empties the log; by how many. No reader runs meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of SQLite, as for [`write`](Self::write): no row is changed, whatever is found later.
+    pub(crate) fn shrink(&self, most: u64) -> Result<u64> {
+        let writer = self.lock_writer();
+        let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let pages = self.give_back(&writer, freed::pages_in(most).min(freed::STEP))?;
+        if pages > 0 {
+            // The file ends where it ended before until the log was emptied.
+            empty_log(&writer)?;
+            self.in_doubt.store(false, Ordering::Release);
+        }
+        Ok(pages * freed::page_bytes())
+    }
+
+    /// Gives back up to so many pages in a transaction of its own.
+    fn give_back(&self, writer: &Connection, most: u64) -> Result<u64> {
+        if freed::unused(writer)? == 0 {
+            return Ok(0);
+        }
+        self.in_transaction(writer, |_| freed::give_back(writer, most))
     }
 
     /// Runs `work` in one snapshot, on a connection that is idle, else on the writer where nobody
@@ -255,14 +297,6 @@ impl Drop for Undo<'_> {
             let _ = self.connection.execute_batch("ROLLBACK");
         }
     }
-}
-
-/// The statement gives one page back at each step.
-fn give_back_pages(writer: &Connection) -> Result<()> {
-    let mut statement = cached(writer, "PRAGMA incremental_vacuum")?;
-    let mut steps = statement.query([]).map_err(from_sqlite)?;
-    while steps.next().map_err(from_sqlite)?.is_some() {}
-    Ok(())
 }
 
 pub(super) fn empty_log(writer: &Connection) -> Result<()> {
