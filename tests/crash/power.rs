@@ -192,7 +192,7 @@ fn power_lost_after_any_call_takes_nothing_that_was_acknowledged() {
         let recording = record_life(seed, STEPS);
         assert_every_kind_of_call_is_there(&recording);
         calls += recording.count(|op| !matches!(op, Op::Said(_)));
-        let chances = if soak() { 20 } else { 2 };
+        let chances = if soak() { 20 } else { 1 };
         let (looked_at, wrong) = sweep(&recording, Broken::Nothing, chances, &mut luck, |found| {
             let further = verdict(found, seed)?;
             let side = if further { &after } else { &before };
