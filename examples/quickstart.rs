@@ -225,10 +225,12 @@ fn look_at(dir: &Path, temporary: &Path, json: &[u8]) -> Result<()> {
         say!("  left out: {word:?}, which an empty vault holds too");
     }
     say!(
-        "\nWhat can still be read from the files, until their pages are sealed: SQLite's schema; how"
+        "\nWhat can be read from the files all the same: how long they are, when they were written,"
     );
-    say!("many records there are, how large, and when they changed; their dates, as integers; and");
-    say!("which of them have the same person or the same kind, as numbers (docs/threat-model.md).");
+    say!(
+        "beside an older copy which pages changed, and in the header which kinds of slots there are"
+    );
+    say!("(docs/threat-model.md; the example leak_report prints it).");
     match found.is_empty() {
         true => Ok(()),
         false => Err("the vault leaks".to_owned()),

@@ -58,8 +58,8 @@ const PAGE: usize = 4096;
 const FRAME: usize = 24 + PAGE;
 const LOG_HEADER: usize = 72;
 
-/// How even the bytes are, in bits: 8 where every value is equally frequent. In `n` random bytes it
-/// is about `8 - 255 / (2 n ln 2)`, so that 7.99 takes some twenty thousand.
+/// How even the bytes are, in bits: 8 where every value is equally frequent, and what random bytes
+/// [have](chance) where they are few.
 #[allow(
     clippy::as_conversions,
     clippy::cast_precision_loss,
@@ -78,12 +78,27 @@ pub(crate) fn entropy(bytes: &[u8]) -> f64 {
     -shares.map(|share| share * share.log2()).sum::<f64>()
 }
 
-/// How many aligned blocks of sixteen bytes stand more than once in these files together.
+/// How even so many random bytes are on average, and how far from that they typically are. Of 256
+/// shares that are counted in few bytes 255 are off by chance: what is missing to 8 bits, times
+/// `2 n ln 2`, is distributed as chi-square with 255 degrees of freedom. So 7.99 takes some twenty
+/// thousand bytes.
+#[allow(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "as above"
+)]
+pub(crate) fn chance(length: usize) -> (f64, f64) {
+    let scale = 2.0 * length as f64 * std::f64::consts::LN_2;
+    (8.0 - 255.0 / scale, 510.0_f64.sqrt() / scale)
+}
+
+/// How many blocks of sixteen bytes stand more than once in these files together, of those that
+/// begin at a multiple of eight: pages, frames and what lies in them begin there.
 pub(crate) fn repeated_blocks<'a>(files: impl IntoIterator<Item = &'a [u8]>) -> usize {
     let (mut seen, mut repeated) = (HashSet::new(), 0);
     for file in files {
-        let (blocks, _) = file.as_chunks::<16>();
-        repeated += blocks.iter().filter(|block| !seen.insert(**block)).count();
+        let blocks = file.windows(16).step_by(8);
+        repeated += blocks.filter(|block| !seen.insert(*block)).count();
     }
     repeated
 }
@@ -118,7 +133,11 @@ pub(crate) fn report(files: &Files, older: Option<&Files>) -> Vec<String> {
         };
         lines.push(format!("{name}: {} bytes{made_of}", bytes.len()));
         if !bytes.is_empty() {
-            lines.push(format!("    {:.4} bits in a byte", entropy(bytes)));
+            lines.push(format!(
+                "    {:.4} bits in a byte; as many random bytes have {:.4}",
+                entropy(bytes),
+                chance(bytes.len()).0.max(0.0)
+            ));
         }
         let Some(before) = older.map(|older| older.get(name)) else {
             continue;

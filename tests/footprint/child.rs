@@ -13,6 +13,7 @@ fn another_process() {
     let Some(told) = told() else { return };
     let told: Vec<&str> = told.iter().map(String::as_str).collect();
     match told[..] {
+        ["live", dir] => crate::states::live(Path::new(dir)),
         ["shrink", dir] => shrink(Path::new(dir)),
         _ => panic!("told nothing that is known: {told:?}"),
     }

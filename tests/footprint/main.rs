@@ -22,11 +22,16 @@ mod sql;
 mod support;
 
 mod child;
+mod forks;
+mod header;
 mod killed;
 mod life;
 mod loose;
 mod overhead;
+mod program;
 mod report;
 mod room;
 mod shrink;
+mod states;
 mod tells;
+mod work;
