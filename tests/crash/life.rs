@@ -90,13 +90,13 @@ impl Life {
         let place = usize::try_from(number % ORDER.len() as u64).unwrap();
         match ORDER[place] {
             "put" => Step::Commit(vec![self.new_record(&mut luck, 0, 3000, false)]),
-            "large" => Step::Commit(vec![self.new_record(&mut luck, 0, 400_000, false)]),
+            "large" => Step::Commit(vec![self.new_record(&mut luck, 0, 150_000, false)]),
             "expired" => Step::Commit(vec![self.new_record(&mut luck, 0, 3000, true)]),
             "update" => Step::Commit(vec![self.next_revision(&mut luck, false)]),
             "move" => Step::Commit(vec![self.next_revision(&mut luck, true)]),
             "batch" => Step::Commit(
                 (0..5)
-                    .map(|at| self.new_record(&mut luck, at, 9000, false))
+                    .map(|at| self.new_record(&mut luck, at, 5000, false))
                     .collect(),
             ),
             "mixed" => {
