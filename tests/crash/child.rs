@@ -50,6 +50,8 @@ pub(crate) fn command(task: Task, dir: &Path, strace: &[&str]) -> Command {
     command
         .args([name, "--exact", "--ignored", "--nocapture"])
         .arg("--test-threads=1")
+        // The loader looks for libraries in all of it, and each look is a call that may be refused.
+        .env_remove("LD_LIBRARY_PATH")
         .env(TOLD, told);
     command
 }
