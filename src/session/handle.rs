@@ -176,8 +176,8 @@ impl Session {
 
     /// How many bytes of the open databases hold nothing: about what [`shrink`](Self::shrink) would
     /// give back. Erasing gives back by itself; what is left comes from records that were replaced
-    /// by shorter ones, and from an erasure that was cut short. What part of a page is unused does
-    /// not count.
+    /// by shorter ones, from batches over several classes, parts of which wait in the lowest for a
+    /// moment, and from an erasure that was cut short. What part of a page is unused does not count.
     ///
     /// # Errors
     ///

@@ -37,6 +37,8 @@ pub(crate) enum Step {
     AddTouch,
     RemoveTouch,
     ReplaceWords(u64),
+    /// Gives back what nothing uses, which nobody sees.
+    Shrink,
     /// Locks, which empties the logs and removes them, and opens again.
     Lock,
 }
@@ -56,9 +58,9 @@ pub(crate) enum Act {
 }
 
 /// What the steps are, over and over.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "put", "batch", "update", "large", "move", "expired", "erase", "touch", "lock", "batch",
-    "subject", "put", "expire", "words", "mixed", "untouch", "update", "lock",
+    "shrink", "subject", "put", "expire", "words", "mixed", "untouch", "update", "lock",
 ];
 
 impl Life {
@@ -113,6 +115,7 @@ impl Life {
             },
             "subject" => Step::EraseSubject(luck.below(SUBJECTS)),
             "expire" => Step::EraseExpired,
+            "shrink" => Step::Shrink,
             "touch" => Step::AddTouch,
             "untouch" => Step::RemoveTouch,
             "words" => Step::ReplaceWords(number),
@@ -134,7 +137,7 @@ impl Life {
             Step::AddTouch => self.touches += 1,
             Step::RemoveTouch => self.touches -= 1,
             Step::ReplaceWords(words) => self.words = words,
-            Step::Lock => {}
+            Step::Lock | Step::Shrink => {}
         }
         self.number += 1;
     }
@@ -296,6 +299,7 @@ impl Living {
             Step::Commit(acts) => commit(lease, &acts),
             Step::EraseSubject(subject) => lease.erase_subject(&name_of(subject)),
             Step::EraseExpired => lease.erase_expired().map(drop),
+            Step::Shrink => lease.shrink(u64::MAX).map(drop),
             Step::AddTouch => lease.slots().add(&Credentials::share(&Twin)).map(drop),
             Step::RemoveTouch => {
                 let slots = lease.slots().list()?;

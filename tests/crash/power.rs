@@ -208,7 +208,7 @@ fn power_lost_after_any_call_takes_nothing_that_was_acknowledged() {
     assert!(before > 100 && after > 100, "both sides are met");
 }
 
-const STEPS: u64 = 18;
+const STEPS: u64 = 19;
 
 fn assert_every_kind_of_call_is_there(recording: &Recording) {
     for (what, least, count) in [

@@ -58,6 +58,23 @@ fn what_shorter_records_left_is_given_back_and_the_files_are_smaller_by_it() {
 }
 
 #[test]
+fn what_waited_in_a_lower_class_is_given_back() {
+    let scratch = Scratch::new();
+    let vault = make_quick_vault(&scratch.vault(), true);
+    let session = unlock(&vault);
+    let lease = step_up(&session);
+    let records = Class::ALL.map(|class| Record::new("Note", body(1, 100_000)).class(class));
+    lease.commit(&records.into_iter().collect()).unwrap();
+    let held = bodies(&lease);
+    // Emergency held the parts of the two other classes until they were done.
+    let unused = lease.unused_bytes().unwrap();
+    assert!(unused > 190_000, "{unused}");
+    assert!(lease.shrink(u64::MAX).unwrap() >= unused);
+    assert_eq!(lease.unused_bytes().unwrap(), 0);
+    assert!(bodies(&lease) == held && held.len() == 3);
+}
+
+#[test]
 fn shrinking_stops_at_what_was_asked_and_goes_on_where_it_stopped() {
     let loose = Loose::make();
     let scratch = loose.copy();
