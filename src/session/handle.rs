@@ -48,7 +48,7 @@ impl Session {
             for keys in keys {
                 classes.push(open_class(opening, keys)?);
             }
-            let open = OpenClasses::new(classes);
+            let open = OpenClasses::new(Arc::clone(opening), classes);
             super::intent::settle(&open)?;
             Ok(Arc::new(Inner::new(Arc::clone(opening), open)))
         })?;

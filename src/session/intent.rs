@@ -145,6 +145,7 @@ fn settle_each(open: &OpenClasses, done: &mut Vec<(Class, Vec<Step>)>) -> Result
             while let Some((intent, body)) = holder.store.read(waiting)? {
                 let opened = sealing::open(target.keys.intents(), &place(target, intent), body)?;
                 let steps = decode(opened.expose(), target)?;
+                open.name_durably()?;
                 let written = target.store.write(|writing| {
                     if writing.reading().has_applied(intent)? {
                         return Ok(());

@@ -34,6 +34,9 @@ pub(super) struct OpenClasses {
     pub(super) between_classes: RwLock<()>,
     /// A change is done in some classes and not in others: nothing is shown before it is finished.
     pub(super) cut: AtomicBool,
+    opening: Arc<Opening>,
+    /// The names of the logs are durable.
+    named: AtomicBool,
 }
 
 /// How far a handle reaches.
@@ -108,6 +111,7 @@ impl Inner {
         }
         let priority = open_class(&self.opening, keys)?;
         open.classes.push(priority);
+        open.named.store(false, Ordering::Release);
         let settled = super::intent::settle(open);
         if settled.is_err() {
             open.classes
@@ -133,14 +137,31 @@ impl Inner {
 }
 
 impl OpenClasses {
-    pub(super) fn new(mut classes: Vec<OpenClass>) -> Self {
+    pub(super) fn new(opening: Arc<Opening>, mut classes: Vec<OpenClass>) -> Self {
         classes.sort_by_key(OpenClass::class);
         Self {
             classes,
             lease: None,
             between_classes: RwLock::new(()),
             cut: AtomicBool::new(false),
+            opening,
+            named: AtomicBool::new(false),
         }
+    }
+
+    /// To be asked before the first write: what is committed is then not lost with the name of its
+    /// log. SQLite makes the name of a new log durable with its first commit as well, but takes no
+    /// notice where that fails.
+    ///
+    /// # Errors
+    ///
+    /// Those of the directory.
+    pub(super) fn name_durably(&self) -> Result<()> {
+        if !self.named.load(Ordering::Acquire) {
+            self.opening.dir.make_durable()?;
+            self.named.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Runs `look` while no change is half-way between two classes.
@@ -199,9 +220,6 @@ pub(super) fn open_class(opening: &Opening, keys: ClassKeys) -> Result<OpenClass
     let open = OpenClass::open(&opening.dir.path_of(name), keys)?;
     opening.dir.check(name)?;
     opening.dir.same_place()?;
-    // SQLite makes the name of a new log durable with its first commit, and takes no notice where
-    // that fails: the commit could be lost with the name. With two attempts one may fail.
-    _ = opening.dir.make_durable();
     Ok(open)
 }
 

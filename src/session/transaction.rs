@@ -120,13 +120,14 @@ pub(super) fn in_one_transaction<T>(
     Ok(Done { value, scrubbed })
 }
 
-/// What a failure left is put in order before anything else is written: a commit that was reported
+/// To be called before anything is written. What a failure left is put in order first: a commit that was reported
 /// as failed stays undone, and a change over several classes that was cut in two is finished.
 ///
 /// # Errors
 ///
 /// Those of the databases; it is to be tried again before the next write.
 pub(super) fn finish_earlier(open: &OpenClasses, waiting: &mut bool) -> Result<()> {
+    open.name_durably()?;
     if *waiting {
         open.classes.iter().try_for_each(OpenClass::start_over)?;
         intent::settle(open)?;
