@@ -64,7 +64,11 @@ impl Store for Sealed {
 
     fn version(&self) -> String {
         let lock = include_str!("../../Cargo.lock");
-        format!("Vitalock {}", version_of("vitalock", lock))
+        let cipher = match option_env!("CARGO_PKG_NAME") {
+            Some("compare-aws-lc") => " with AWS-LC",
+            _ => "",
+        };
+        format!("Vitalock {}{cipher}", version_of("vitalock", lock))
     }
 
     fn put(&mut self, records: Vec<Observation>) {
