@@ -361,7 +361,7 @@ fn of_failing_calls(seen: &mut Seen) {
     for (failing, kind) in [
         ("getrandom:error=EIO:when=6+", ErrorKind::RandomUnavailable),
         ("fsync,fdatasync:error=EIO:when=1", ErrorKind::Io),
-        ("fsync,fdatasync:error=EIO:when=3", ErrorKind::Io),
+        ("fsync,fdatasync:error=EIO:when=2", ErrorKind::Io),
         ("pread64:error=EIO:when=12+", ErrorKind::Io),
         ("pwrite64:error=EIO:when=1", ErrorKind::Io),
         ("pwrite64:error=ENOSPC:when=1", ErrorKind::StorageFull),
