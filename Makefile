@@ -10,8 +10,7 @@ test: ## everything that must hold before a change is merged
 	@scripts/check
 
 soak: ## the tests in their long form, the ignored ones too (hours)
-	VITALOCK_SOAK=1 cargo test --workspace -- --include-ignored
-	@scripts/sqlite-suite
+	@scripts/check --soak
 
 bench: ## measure
 	cargo bench --workspace

@@ -239,6 +239,31 @@ fn an_unsafe_block_without_a_reason_is_reported() {
     assert_eq!(faults("// It is fine.\nunsafe impl Send for X {}"), 1);
 }
 
+/// What a callback of the VFS does its work in.
+const CATCHING: &[&str] = &["ask_below", "guarded", "pass_on", "with_state"];
+
+#[test]
+fn no_panic_crosses_from_the_vfs_into_sqlite() {
+    stands(rules::caught(&Tree::read(), "src/storage/vfs/", CATCHING));
+}
+
+#[test]
+fn a_callback_that_catches_no_panic_is_reported() {
+    let faults = |text: &str| {
+        let tree = Tree::of([("src/storage/vfs/ffi.rs", text)]);
+        rules::caught(&tree, "src/storage/vfs/", CATCHING).len()
+    };
+    let caught = "unsafe extern \"C\" fn f(x: c_int) -> c_int { unsafe { pass_on(x, g) } }";
+    assert_eq!(faults(caught), 0);
+    let bare = "unsafe extern \"C\" fn f(x: c_int) -> c_int { if x { 1 } else { 0 } }";
+    assert_eq!(faults(bare), 1);
+    assert_eq!(faults(&[bare, caught].concat()), 1);
+    assert_eq!(
+        faults("type F = unsafe extern \"C\" fn(c_int) -> c_int;"),
+        0
+    );
+}
+
 #[test]
 fn names_stay_in_their_rooms() {
     stands(rules::homes(&Tree::read(), HOMES));

@@ -97,6 +97,36 @@ fn is_explained(above: &[&str]) -> bool {
     false
 }
 
+/// Every function that C calls does its work where a panic is caught.
+pub(crate) fn caught(tree: &Tree, room: &str, catching: &[&str]) -> Faults {
+    let mut faults = Faults::new();
+    let files = tree.files.iter();
+    for file in files.filter(|file| file.path.starts_with(room)) {
+        let tokens = &file.production;
+        for at in 0..tokens.len() {
+            let [word, _, function, name, ..] = &tokens[at..] else {
+                break;
+            };
+            // A type has no name there.
+            let named = function.is_word("fn") && name.word().is_some();
+            if !(word.is_word("extern") && named) {
+                continue;
+            }
+            let body = tokens[at..].iter().skip_while(|token| !token.is_sign("{"));
+            let mut depth = 0_usize;
+            let mut body = body.take_while(|token| {
+                depth += usize::from(token.is_sign("{"));
+                depth -= usize::from(token.is_sign("}"));
+                depth > 0
+            });
+            if !body.any(|token| catching.iter().any(|name| token.is_word(name))) {
+                faults.push(format!("{}:{}: catches no panic", file.path, name.line));
+            }
+        }
+    }
+    faults
+}
+
 /// Names stay in their homes.
 pub(crate) fn homes(tree: &Tree, homes: &[Home]) -> Faults {
     let mut faults = Faults::new();

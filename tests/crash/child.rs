@@ -94,7 +94,7 @@ pub(crate) fn strace_works() -> bool {
 pub(crate) fn calls(change: Change, dir: &Path, name: &str) -> Vec<usize> {
     let log = dir.with_extension("calls");
     let log_text = log.to_str().unwrap();
-    let trace = format!("trace=write,{name}");
+    let trace = format!("trace=write,?{name}");
     let output = run(
         Task::Change(change),
         dir,

@@ -1,11 +1,13 @@
 //! A disk that fails, once or from some call on: the error has a kind, the session goes on or says
 //! why not, and what was answered is what is found later.
 
+use std::collections::BTreeSet;
+
 use crate::change::{Change, Start, State, look, reopen};
 use crate::child::{FAST, Task, calls, run, said, strace_works};
 use crate::support::data::tell;
 use crate::support::fixture::{copy, step_up, unlock};
-use crate::sweep::points;
+use crate::sweep::{assert_all_met, points};
 
 const FAULTS: [(&str, &str); 11] = [
     ("pwrite64", "ENOSPC"),
@@ -28,6 +30,7 @@ fn a_change_that_the_disk_refuses_is_what_was_answered() {
     }
     let start = Start::make();
     let (mut refused, mut succeeded) = (0, 0);
+    let mut met = BTreeSet::new();
     for change in Change::all() {
         let (before, after) = start.before_and_after(change);
         for (name, error) in FAULTS {
@@ -39,10 +42,11 @@ fn a_change_that_the_disk_refuses_is_what_was_answered() {
                 } else {
                     &["", "+"]
                 };
+                met.insert(name);
                 for for_good in kept {
                     let scratch = start.copy();
-                    let inject = format!("inject={name}:error={error}:when={at}{for_good}");
-                    let trace = format!("trace={name}");
+                    let inject = format!("inject=?{name}:error={error}:when={at}{for_good}");
+                    let trace = format!("trace=?{name}");
                     let words = [FAST, "-o", "/dev/null", "-e", &trace, "-e", &inject];
                     let output = run(Task::Change(change), &scratch.vault(), &words);
                     let here = format!("{change:?}, {inject}: {output:?}");
@@ -85,6 +89,7 @@ fn a_change_that_the_disk_refuses_is_what_was_answered() {
         "{} faults: {refused} changes refused, {succeeded} done",
         refused + succeeded
     ));
+    assert_all_met(FAULTS.map(|(name, _)| name), &met);
     assert!(refused > 50 && succeeded > 50, "{refused} {succeeded}");
 }
 

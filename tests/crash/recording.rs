@@ -42,12 +42,13 @@ pub(crate) struct Recording {
     pub(crate) ops: Vec<Op>,
 }
 
-/// Calls that change files. Those that this reads, and those that nothing here may use.
-const READ: &str = "openat,write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,\
-                    unlink,unlinkat";
-const REFUSED: &str = "creat,open,openat2,writev,pwritev,pwritev2,truncate,fallocate,link,linkat,\
-                       symlink,symlinkat,copy_file_range,sendfile,splice,sync_file_range,sync,\
-                       syncfs,mmap";
+/// Calls that change files. Those that this reads, and those that nothing here may use. Some
+/// processors lack those with a question mark.
+const READ: &str = "openat,write,pwrite64,ftruncate,fsync,fdatasync,?rename,?renameat,renameat2,\
+                    ?unlink,unlinkat";
+const REFUSED: &str = "?creat,?open,openat2,writev,pwritev,pwritev2,truncate,fallocate,?link,\
+                       linkat,?symlink,symlinkat,copy_file_range,?sendfile,splice,?sync_file_range,\
+                       sync,syncfs,?mmap";
 
 impl Recording {
     /// Lets a child do a task under strace, with more words for that.

@@ -91,9 +91,11 @@ fn changes() -> Vec<Call> {
 /// Every call, or a part of them when nobody asked for all: the last ones, where a vault comes to
 /// be, in any case.
 fn chosen(changes: &[Call], last: usize) -> Vec<Call> {
-    let every = match std::env::var_os("VITALOCK_SOAK") {
-        Some(_) => 1,
-        None => changes.len().div_ceil(SOME),
+    let soak = std::env::var_os("VITALOCK_SOAK").is_some_and(|value| value == "1");
+    let every = if soak {
+        1
+    } else {
+        changes.len().div_ceil(SOME)
     };
     let last = changes.len() - last;
     let chosen = changes.iter().enumerate();

@@ -38,10 +38,8 @@ fn numbers(scratch: &Scratch, to: &str) -> Vec<usize> {
 
 /// Each number, or a part of them when nobody asked for all.
 fn chosen(numbers: &[usize]) -> impl Iterator<Item = usize> {
-    let every = match std::env::var_os("VITALOCK_SOAK") {
-        Some(_) => 1,
-        None => numbers.len().div_ceil(30),
-    };
+    let soak = std::env::var_os("VITALOCK_SOAK").is_some_and(|value| value == "1");
+    let every = if soak { 1 } else { numbers.len().div_ceil(30) };
     numbers.iter().copied().step_by(every)
 }
 

@@ -144,9 +144,11 @@ fn sealing_adds_less_than_a_twentieth_to_the_same_rows() {
         fs::remove_file(&path).unwrap();
     }
     assert_eq!(sealed_files(&scratch.vault()).len(), 3);
+    assert!(plain > 10_000_000, "the rows are there: {plain}");
     let ratio = sealed as f64 / plain as f64;
     tell(&format!(
         "10,000 records: {sealed} bytes sealed, {plain} plain, {ratio:.4} times"
     ));
-    assert!(ratio <= 1.05, "{ratio}");
+    // Forty bytes of each page are spent at the least.
+    assert!((1.009..=1.05).contains(&ratio), "{ratio}");
 }

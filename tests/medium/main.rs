@@ -26,5 +26,5 @@ mod unnoticed;
 
 /// Whether the long sweeps were asked for.
 fn soak() -> bool {
-    std::env::var_os("VITALOCK_SOAK").is_some()
+    std::env::var_os("VITALOCK_SOAK").is_some_and(|value| value == "1")
 }

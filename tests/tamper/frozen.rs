@@ -154,5 +154,5 @@ pub(crate) fn put(dir: &Path, name: &str, bytes: &[u8]) {
 
 /// Whether the long sweeps were asked for.
 pub(crate) fn soak() -> bool {
-    std::env::var_os("VITALOCK_SOAK").is_some()
+    std::env::var_os("VITALOCK_SOAK").is_some_and(|value| value == "1")
 }

@@ -4,7 +4,8 @@ sealed database with a commit in its log.
 
 An implementation of docs/spec that shares no code with the crate: hashes from the standard library,
 AES-GCM, AES and Argon2id from the PyPI package `cryptography` (44 or later). The crate's tests read
-what it wrote. Run it again after a change of the specification; its output does not change by itself.
+what it wrote. Run it again after a change of the specification; its output does not change by itself, which
+`make test` checks by `make.py DIRECTORY`, where it writes there instead.
 The plain images of pages.json are made by hand, and shown to the `sqlite3` of the standard library.
 """
 
@@ -14,6 +15,7 @@ import json
 import pathlib
 import sqlite3
 import struct
+import sys
 import tempfile
 import unicodedata
 
@@ -206,7 +208,8 @@ vector = {
 
 
 def write(name, vector):
-    path = pathlib.Path(__file__).with_name(name)
+    place = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
+    path = place / name
     path.write_text(json.dumps(vector, indent=1, ensure_ascii=True) + "\n")
 
 

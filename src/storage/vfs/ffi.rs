@@ -898,3 +898,165 @@ unsafe extern "C" fn vfs_get_last_error(
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use rusqlite::ffi::{
+        SQLITE_OPEN_CREATE, SQLITE_OPEN_MAIN_JOURNAL, SQLITE_OPEN_READWRITE,
+        SQLITE_OPEN_SUBJOURNAL, SQLITE_OPEN_SUPER_JOURNAL, SQLITE_OPEN_TEMP_DB,
+        SQLITE_OPEN_TEMP_JOURNAL, SQLITE_OPEN_TRANSIENT_DB,
+    };
+
+    use super::super::tests::{PAGES, sealer};
+    use super::*;
+
+    /// A VFS below whose files can do nothing, and promise everything.
+    struct Promising(Box<sqlite3_vfs>);
+
+    impl Promising {
+        const NAME: &CStr = c"vitalock-test-promising";
+
+        const METHODS: sqlite3_io_methods = sqlite3_io_methods {
+            xClose: Some(close),
+            xRead: None,
+            xWrite: None,
+            xTruncate: None,
+            xSync: None,
+            xFileSize: None,
+            xLock: None,
+            xUnlock: None,
+            xCheckReservedLock: None,
+            xFileControl: None,
+            xSectorSize: Some(sector_size),
+            xDeviceCharacteristics: Some(characteristics),
+            ..METHODS
+        };
+
+        fn register() -> Self {
+            // SAFETY: SQLite's own VFS is a complete table, of which a copy is changed.
+            let mut table = Box::new(unsafe { *sqlite3_vfs_find(c"unix-excl".as_ptr()) });
+            table.zName = Self::NAME.as_ptr();
+            table.pNext = std::ptr::null_mut();
+            table.xOpen = Some(open);
+            // SAFETY: the table is complete and stays where it is until `drop` unregisters it.
+            let registered = unsafe { sqlite3_vfs_register(&raw mut *table, 0) };
+            assert_eq!(registered, SQLITE_OK);
+            Self(table)
+        }
+    }
+
+    impl Drop for Promising {
+        fn drop(&mut self) {
+            // SAFETY: it was registered, and no file of it is open any more.
+            unsafe { sqlite3_vfs_unregister(&raw mut *self.0) };
+        }
+    }
+
+    unsafe extern "C" fn open(
+        _vfs: *mut sqlite3_vfs,
+        _path: *const c_char,
+        file: *mut sqlite3_file,
+        _flags: c_int,
+        _out_flags: *mut c_int,
+    ) -> c_int {
+        static METHODS: sqlite3_io_methods = Promising::METHODS;
+        // SAFETY: the caller has allocated the file object.
+        unsafe { (*file).pMethods = &raw const METHODS };
+        SQLITE_OK
+    }
+
+    unsafe extern "C" fn close(_file: *mut sqlite3_file) -> c_int {
+        SQLITE_OK
+    }
+
+    unsafe extern "C" fn sector_size(_file: *mut sqlite3_file) -> c_int {
+        512
+    }
+
+    unsafe extern "C" fn characteristics(_file: *mut sqlite3_file) -> c_int {
+        c_int::MAX
+    }
+
+    /// Opens a file as SQLite does, asks it, and closes it; or says why it is not opened.
+    fn opened<T>(
+        path: *const c_char,
+        kind: c_int,
+        ask: impl FnOnce(&sqlite3_io_methods, *mut sqlite3_file) -> T,
+    ) -> std::result::Result<T, c_int> {
+        // SQLite finds the VFS below by its name: only one has it at a time.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let _below = Promising::register();
+        let vfs = SealingVfs::register(Promising::NAME, sealer(), PAGES).unwrap();
+        // SAFETY: the table is registered as long as `vfs` lives.
+        let table = unsafe { &raw mut (*vfs.0.as_ptr()).table };
+        // SAFETY: as above.
+        let length = usize::try_from(unsafe { (*table).szOsFile }).unwrap();
+        let mut room = vec![0_u64; length.div_ceil(8)];
+        let file = room.as_mut_ptr().cast::<sqlite3_file>();
+        let flags = kind | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+        // SAFETY: the room is as long as the table asks for, and aligned as SQLite aligns it.
+        let code = unsafe { vfs_open(table, path, file, flags, std::ptr::null_mut()) };
+        // SAFETY: opening has written the field, whatever came of it.
+        let methods = unsafe { (*file).pMethods.as_ref() };
+        if code != SQLITE_OK {
+            assert!(methods.is_none(), "SQLite would close what is not open");
+            return Err(code);
+        }
+        let methods = methods.unwrap();
+        let answer = ask(methods, file);
+        // SAFETY: the file is open.
+        assert_eq!(unsafe { file_close(file) }, SQLITE_OK);
+        Ok(answer)
+    }
+
+    #[test]
+    fn no_journal_and_no_temporary_file_of_any_kind_is_opened() {
+        let path = c"/anywhere/rows.db".as_ptr();
+        assert!(opened(path, SQLITE_OPEN_MAIN_DB, |_, _| ()).is_ok());
+        for kind in [
+            SQLITE_OPEN_MAIN_JOURNAL,
+            SQLITE_OPEN_SUBJOURNAL,
+            SQLITE_OPEN_SUPER_JOURNAL,
+            SQLITE_OPEN_TEMP_DB,
+            SQLITE_OPEN_TEMP_JOURNAL,
+            SQLITE_OPEN_TRANSIENT_DB,
+        ] {
+            let refused = opened(path, kind, |_, _| ());
+            assert_eq!(refused, Err(SQLITE_CANTOPEN), "{kind:#x}");
+        }
+        let nameless = opened(std::ptr::null(), SQLITE_OPEN_MAIN_DB, |_, _| ());
+        assert_eq!(nameless, Err(SQLITE_CANTOPEN));
+    }
+
+    #[test]
+    fn a_device_that_promises_everything_is_believed_what_sealed_units_can_keep() {
+        let path = c"/anywhere/rows.db".as_ptr();
+        let promised = opened(path, SQLITE_OPEN_MAIN_DB, |methods, file| {
+            let (characteristics, sector) = (methods.xDeviceCharacteristics, methods.xSectorSize);
+            // SAFETY: the file is open.
+            unsafe { (characteristics.unwrap()(file), sector.unwrap()(file)) }
+        });
+        let kept = SQLITE_IOCAP_POWERSAFE_OVERWRITE | SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN;
+        assert_eq!(promised, Ok((kept, 4096)));
+    }
+
+    #[test]
+    fn a_panic_in_a_callback_is_an_error_to_sqlite() {
+        assert_eq!(guarded(|| panic!("on purpose")), SQLITE_IOERR);
+        let path = c"/anywhere/rows.db".as_ptr();
+        let codes = opened(path, SQLITE_OPEN_MAIN_DB, |_, file| {
+            // SAFETY: the file is open.
+            unsafe {
+                [
+                    with_state(file, |_| panic!("on purpose")),
+                    pass_on(file, |_, _| panic!("on purpose")),
+                    with_state(file, |_| Ok(())),
+                ]
+            }
+        });
+        assert_eq!(codes, Ok([SQLITE_IOERR, SQLITE_IOERR, SQLITE_OK]));
+    }
+}
