@@ -185,6 +185,8 @@ kinds! {
     HeaderDamaged => "the vault's header is damaged",
     /// A paging cursor is not one this vault gave out for this query.
     InvalidCursor => "the cursor does not belong to this query",
+    /// A limit of a policy is outside its bounds, or not a whole number of seconds.
+    InvalidPolicy => "a limit of the policy is outside the allowed range",
     /// A field of a record is missing, out of range or too long.
     InvalidRecord => "a field of the record is not valid",
     /// The operating system refused a file operation for a reason that has no kind of its own.
@@ -195,6 +197,8 @@ kinds! {
     LastSlot => "the last usable key slot cannot be removed",
     /// A lease is already open; end it before stepping up again.
     LeaseActive => "a lease is already open",
+    /// The lease is over: its time or its reads are used up, or the vault was paused.
+    LeaseExpired => "the lease is over",
     /// The operation touches priority documents and needs a lease from step-up authentication.
     LeaseRequired => "the operation needs step-up authentication",
     /// The session is locked: its keys are gone.
@@ -213,6 +217,8 @@ kinds! {
     PassphraseTooLong => "the passphrase is too long",
     /// The passphrase has too few characters for the slot it is meant for.
     PassphraseTooShort => "the passphrase is too short",
+    /// The vault is paused: its files are closed until it is resumed.
+    Paused => "the vault is paused",
     /// A file or directory of the vault belongs to another user.
     PathForeignOwner => "a file of the vault belongs to another user",
     /// A file of the vault has a second name.

@@ -31,10 +31,12 @@ pub use fs::VaultSize;
 pub use id::{RecordId, SlotId, VaultId};
 pub use keys::{
     Credentials, EmergencyCode, Kdf, KdfParameters, KeyShare, Passphrase, Purpose, RecoveryCode,
-    ShareError, ShareSink, SlotKind,
+    SessionPolicy, ShareError, ShareSink, SlotKind,
 };
 pub use memory::MemoryProtection;
 pub use records::{Batch, Body, Cursor, Outcome, Query, Record, Stored};
-pub use session::{EmergencySession, Lease, Matches, RecoveryRenewal, Session, SlotInfo, Slots};
+pub use session::{
+    EmergencySession, Lease, LockReason, Matches, RecoveryRenewal, Session, SlotInfo, Slots,
+};
 pub use time::Timestamp;
 pub use vault::{Options, Recovery, Setup, Vault};

@@ -1,9 +1,11 @@
 //! Instants, as the store keeps them.
 //!
-//! **Does** hold UTC microseconds.
-//! **Never** measures how long a session has been idle: that takes a clock that counts sleep.
+//! **Does** hold UTC microseconds, and read the clock that goes on while the device sleeps.
+//! **Never** measures with the wall clock, which anybody may turn, or with `std::time::Instant`,
+//! which stands still in sleep.
 //! **Format** i64 microseconds since 1970-01-01T00:00:00Z.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An instant in UTC, to the microsecond.
@@ -30,3 +32,37 @@ impl Timestamp {
         Self(micros)
     }
 }
+
+/// One look at the clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Microseconds on the clock that never stops and that nobody turns. What it counts from is the
+    /// system's affair, and another at each start of it.
+    pub(crate) steady: i64,
+    /// Microseconds on the wall clock.
+    pub(crate) wall: i64,
+}
+
+/// Where the time comes from.
+pub(crate) trait Clock: Send + Sync {
+    fn now(&self) -> Moment;
+}
+
+/// The clocks of the system.
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Moment {
+        let time = clock_gettime(STEADY);
+        Moment {
+            steady: time.tv_sec * 1_000_000 + time.tv_nsec / 1000,
+            wall: Timestamp::now().to_micros(),
+        }
+    }
+}
+
+/// Darwin's monotonic clock goes on in sleep (clock_gettime(3) there), Linux's does not.
+#[cfg(target_vendor = "apple")]
+const STEADY: ClockId = ClockId::Monotonic;
+#[cfg(not(target_vendor = "apple"))]
+const STEADY: ClockId = ClockId::Boottime;

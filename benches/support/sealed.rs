@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use vitalock::fhir::Reader;
 use vitalock::{
     Batch, Credentials, Kdf, KdfParameters, Options, Passphrase, Query, Record, RecordId, Session,
-    Timestamp, Vault,
+    SessionPolicy, Timestamp, Vault,
 };
 
 use super::population::{CONTENT_TYPE, KIND, Observation};
@@ -174,7 +175,9 @@ fn batch(records: Vec<Observation>) -> Batch {
 
 /// A vault with a slot for passphrase and share, and one for the biometric share.
 fn make_vault(dir: &Path, keystore: &Keystore, words: &Passphrase, cost: KdfParameters) -> Vault {
-    let options = Options::new().kdf(Kdf::Fixed(cost));
+    // The peers have their turns in between.
+    let policy = SessionPolicy::new().idle(Duration::from_secs(900)).unwrap();
+    let options = Options::new().kdf(Kdf::Fixed(cost)).session_policy(policy);
     let factors = Credentials::passphrase(words).and(keystore);
     let setup = Vault::create(dir, options, factors).unwrap();
     let vault = setup.dangerous_without_recovery().unwrap();

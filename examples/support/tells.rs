@@ -42,8 +42,10 @@ fn of_header(line: &str) -> Option<String> {
     Some(match words.as_slice() {
         ["vault", id] => format!("header: this is vault {id}, as in every copy of it"),
         ["generation", number] => {
-            format!("header: generation {number}; each change of slots is one more")
+            format!("header: generation {number}; each change of slots or policy is one more")
         }
+        ["session", limits @ ..] => format!("header: sessions end by {}", limits.join(", ")),
+        ["lease", limits @ ..] => format!("header: leases end by {}", limits.join(", ")),
         ["slot", _, kind] => format!("header: a slot of kind {kind}"),
         ["wrap", purpose, kdf, share, ..] => {
             let kdf = kdf.rsplit_once(':').map_or(*kdf, |(cost, _salt)| cost);
@@ -65,7 +67,7 @@ pub(crate) fn beside(older: &Files, newer: &Files) -> Vec<String> {
             (_, Some(before)) if before == bytes => continue,
             (Units::Frames, None) => "the class was opened since, or was not closed",
             (_, None) => "it was not there",
-            (Units::Clear, _) => "a slot was added, removed or replaced, or a key destroyed",
+            (Units::Clear, _) => "a slot or the policy was changed, or a key destroyed",
             (Units::Frames, Some(before)) if begun_anew(before, bytes) => {
                 "the log was begun anew: what it held went into the database, and more was written"
             }

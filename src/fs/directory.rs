@@ -202,6 +202,11 @@ impl VaultDir {
         size::of(&self.descriptor)
     }
 
+    /// The directory's path, absolute and free of links.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path of a file, absolute and free of links, for SQLite, which opens by path.
     pub(crate) fn path_of(&self, name: FileName) -> PathBuf {
         self.path.join(name.text())

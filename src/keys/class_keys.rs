@@ -67,6 +67,15 @@ impl ClassKeys {
         Ok(Self::derive(vault, class, SecretKey::make()?))
     }
 
+    /// The same keys once more, for a database that is opened anew.
+    pub(crate) fn again(&self) -> Self {
+        let Ok(root) = SecretKey::fill::<std::convert::Infallible>(|bytes| {
+            bytes.copy_from_slice(self.root.expose());
+            Ok(())
+        });
+        Self::derive(self.vault, self.class, root)
+    }
+
     pub(crate) fn vault(&self) -> VaultId {
         self.vault
     }

@@ -3,6 +3,7 @@
 use super::class_keys::ClassKeys;
 use super::header_text;
 use super::kind::SlotKind;
+use super::policy::SessionPolicy;
 use super::share::Purpose;
 use super::slot::Slot;
 use crate::class::Class;
@@ -14,6 +15,7 @@ use crate::id::VaultId;
 pub(crate) struct Header {
     pub(crate) vault: VaultId,
     pub(crate) generation: u64,
+    pub(crate) policy: SessionPolicy,
     pub(crate) slots: Vec<Slot>,
     pub(crate) retired: Vec<RetiredShare>,
 }
@@ -57,9 +59,19 @@ impl Header {
         Ok(Self {
             vault: self.vault,
             generation: self.generation + 1,
+            policy: self.policy,
             slots,
             retired,
         })
+    }
+
+    /// The next version of this header, with another policy of sessions.
+    pub(crate) fn with_policy(&self, policy: SessionPolicy) -> Self {
+        Self {
+            generation: self.generation + 1,
+            policy,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn slots_of(&self, kind: SlotKind) -> impl Iterator<Item = &Slot> {

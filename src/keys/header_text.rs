@@ -3,6 +3,7 @@
 use super::header::{Header, MAC_ORDER, RetiredShare, StoredHeader};
 use super::kdf::KdfParameters;
 use super::kind::{SlotKind, WrapPurpose};
+use super::policy::SessionPolicy;
 use super::share::{EnrolledShare, Purpose, is_provider};
 use super::slot::{Slot, Wrap, slot_line};
 use crate::class::Class;
@@ -16,6 +17,7 @@ pub(super) fn body(header: &Header) -> String {
         "{FORMAT} 1\nsuite 1\nvault {}\ngeneration {}\n",
         header.vault, header.generation
     );
+    text.push_str(&header.policy.to_lines());
     for slot in &header.slots {
         push_line(&mut text, &slot_line(slot.id, slot.kind));
         if let Some(escrow) = &slot.escrow {
@@ -55,6 +57,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<StoredHeader> {
     check_format(&mut lines)?;
     let vault = VaultId::parse(lines.field("vault ")?).ok_or(ErrorKind::HeaderDamaged)?;
     let generation = decimal(lines.field("generation ")?).ok_or(ErrorKind::HeaderDamaged)?;
+    let policy = parse_policy(lines.field("session ")?, lines.field("lease ")?)
+        .ok_or(ErrorKind::HeaderDamaged)?;
     let mut slots: Vec<Slot> = Vec::new();
     while lines.starts_with("slot ") {
         let slot = parse_slot(&mut lines)?;
@@ -79,6 +83,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<StoredHeader> {
     let header = Header {
         vault,
         generation,
+        policy,
         slots,
         retired,
     };
@@ -103,6 +108,29 @@ fn check_format(lines: &mut Lines<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The two lines of the policy: every limit is there, and within its bounds.
+fn parse_policy(session: &str, lease: &str) -> Option<SessionPolicy> {
+    let mut fields = session.split(' ').chain(lease.split(' '));
+    let mut seconds = |name: &str| {
+        let number = fields.next()?.strip_prefix(name)?;
+        let number = match number {
+            "0" => 0,
+            number => decimal(number)?,
+        };
+        Some(std::time::Duration::from_secs(number))
+    };
+    let policy = SessionPolicy::new().idle(seconds("idle=")?).ok()?;
+    let policy = policy.absolute(seconds("absolute=")?).ok()?;
+    let policy = policy.background(seconds("background=")?).ok()?;
+    let policy = policy.lease(seconds("seconds=")?).ok()?;
+    match fields.next()?.strip_prefix("reads=")? {
+        "unlimited" => Some(policy),
+        reads => policy
+            .lease_reads(u32::try_from(decimal(reads)?).ok()?)
+            .ok(),
+    }
 }
 
 fn parse_slot(lines: &mut Lines<'_>) -> Result<Slot> {

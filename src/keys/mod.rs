@@ -22,6 +22,7 @@ mod header_text;
 mod kdf;
 mod kind;
 mod passphrase;
+mod policy;
 mod share;
 mod slot;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use credentials::Credentials;
 pub use kdf::{Kdf, KdfParameters};
 pub use kind::SlotKind;
 pub use passphrase::Passphrase;
+pub use policy::SessionPolicy;
 pub use share::{KeyShare, Purpose, ShareError, ShareSink};
 
 pub(crate) use class_keys::{ClassKeys, TokenSpace};

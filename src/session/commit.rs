@@ -2,8 +2,9 @@
 
 use std::sync::PoisonError;
 
+use super::classes::{OpenClasses, Reach};
 use super::intent::{self, Step};
-use super::live::{Inner, OpenClasses, Reach};
+use super::live::Inner;
 use super::open_class::{OpenClass, is_expired};
 use super::transaction::{Part, finish_earlier, in_one_transaction};
 use crate::class::Class;
@@ -34,7 +35,7 @@ fn change(inner: &Inner, reach: Reach, batch: &Batch) -> Result<(Vec<Stored>, bo
             record.check()?;
         }
     }
-    inner.with(|open| {
+    inner.with(reach, |open| {
         let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
         finish_earlier(open, &mut waiting)?;
         let classes = involved(open, reach, batch)?;
@@ -62,7 +63,7 @@ fn change(inner: &Inner, reach: Reach, batch: &Batch) -> Result<(Vec<Stored>, bo
 /// Removes a subject from every class.
 pub(super) fn erase_subject(inner: &Inner, reach: Reach, name: &str) -> Result<()> {
     let name = SecretText::copy_of(name);
-    inner.with(|open| {
+    inner.with(reach, |open| {
         open.class(reach, Class::Priority)?;
         let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
         finish_earlier(open, &mut waiting)?;
@@ -85,7 +86,7 @@ pub(super) fn erase_subject(inner: &Inner, reach: Reach, name: &str) -> Result<(
 
 /// Removes what has expired; how many records that were.
 pub(super) fn erase_expired(inner: &Inner, reach: Reach) -> Result<u64> {
-    inner.with(|open| {
+    inner.with(reach, |open| {
         let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
         finish_earlier(open, &mut waiting)?;
         let now = Timestamp::now().to_micros();

@@ -2,21 +2,24 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::handle::Session;
 use super::matches::Matches;
 use super::opening::{Opening, Unlocked};
+use super::watch::LockReason;
 use crate::error::Result;
 use crate::id::RecordId;
 use crate::records::{Cursor, Query, Record};
 
 /// What the emergency code opens: the Emergency class, to be read. The keys of the other classes
-/// are not in memory and cannot be derived.
+/// are not in memory and cannot be derived. It is open for 15 minutes at most, and its other limits
+/// are those of a [`Session`].
 pub struct EmergencySession(Session);
 
 impl EmergencySession {
     pub(crate) fn begin(opening: &Arc<Opening>, unlocked: Unlocked) -> Result<Self> {
-        Session::begin(opening, unlocked).map(Self)
+        Session::begin(opening, unlocked, MOST).map(Self)
     }
 
     /// Reads a record of the Emergency class.
@@ -57,6 +60,11 @@ impl EmergencySession {
         self.0.is_locked()
     }
 
+    /// Why the session has ended; `None` while it is open.
+    pub fn lock_reason(&self) -> Option<LockReason> {
+        self.0.lock_reason()
+    }
+
     /// Ends the session.
     pub fn lock(&self) {
         self.0.lock();
@@ -68,3 +76,5 @@ impl fmt::Debug for EmergencySession {
         f.write_str("EmergencySession(..)")
     }
 }
+
+const MOST: Duration = Duration::from_secs(15 * 60);

@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::classes::{OpenClasses, Reach, open_classes};
 use super::commit;
 use super::lease::Lease;
-use super::live::{Inner, OpenClasses, Reach, open_class};
+use super::live::{Held, Inner};
 use super::matches::Matches;
 use super::opening::{Opening, Unlocked};
 use super::shrink;
+use super::watch::LockReason;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::{RecordId, SlotId};
@@ -19,10 +22,17 @@ use crate::time::Timestamp;
 /// An unlocked vault: Standard and Emergency are open, their keys in memory.
 ///
 /// Clones share one session and may be used from many threads. It ends when it is
-/// [locked](Self::lock) or the last clone is dropped: the keys are wiped, the files closed, and
-/// every clone, iterator and call that comes later fails with
-/// [`ErrorKind::Locked`]. Nothing in it keeps time: idle and absolute limits are the host's until
-/// the session has its own.
+/// [locked](Self::lock), when the last clone is dropped, or when a limit of the
+/// [`SessionPolicy`](crate::SessionPolicy) is reached: the keys are wiped, the files closed, and
+/// every clone, iterator and call that comes later fails with [`ErrorKind::Locked`].
+/// [`lock_reason`](Self::lock_reason) says why.
+///
+/// The limits are measured by a clock that goes on while the device sleeps. They are looked at
+/// before every call and every item of an iterator, and once a second by a thread that the process
+/// has while a session is open. A call under way is finished first. A session also ends where the
+/// wall clock comes apart from that clock by more than a minute. *Activity*, which puts the idle
+/// limit off, is every call that reads or writes and every item of an iterator, from its beginning
+/// to its end, except through an [`unattended`](Self::unattended) handle.
 ///
 /// # Errors
 ///
@@ -34,29 +44,49 @@ use crate::time::Timestamp;
 #[must_use = "a session that is dropped locks the vault"]
 #[derive(Clone)]
 pub struct Session {
-    inner: Arc<Inner>,
+    held: Arc<Held>,
     reach: Reach,
     slot: SlotId,
 }
 
 impl Session {
     /// Opens the databases of the classes whose keys were unwrapped, finishing what waits there.
-    pub(crate) fn begin(opening: &Arc<Opening>, unlocked: Unlocked) -> Result<Self> {
+    /// The session is open for `most` at the longest.
+    pub(crate) fn begin(
+        opening: &Arc<Opening>,
+        unlocked: Unlocked,
+        most: Duration,
+    ) -> Result<Self> {
         let Unlocked { keys, slot } = unlocked;
-        let inner = opening.activate(|| {
-            let mut classes = Vec::new();
-            for keys in keys {
-                classes.push(open_class(opening, keys)?);
-            }
-            let open = OpenClasses::new(Arc::clone(opening), classes);
-            super::intent::settle(&open)?;
-            Ok(Arc::new(Inner::new(Arc::clone(opening), open)))
+        let held = opening.activate(|| {
+            let open = open_classes(opening, keys)?;
+            Ok(Arc::new(Inner::new(Arc::clone(opening), open, most)))
         })?;
         Ok(Self {
-            inner,
-            reach: Reach::Everyday,
+            held: Arc::new(held),
+            reach: Reach {
+                lease: None,
+                attended: true,
+            },
             slot,
         })
+    }
+
+    /// The same session for what the app does by itself, such as a refresh once a minute: calls
+    /// through this handle, and through what it makes, do not put the idle limit off.
+    pub fn unattended(&self) -> Self {
+        let mut unattended = self.clone();
+        unattended.reach.attended = false;
+        unattended
+    }
+
+    /// Counts as activity, and does nothing else: for a person who reads what is on the screen.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Locked`], [`ErrorKind::Paused`].
+    pub fn touch(&self) -> Result<()> {
+        self.inner().with(self.reach, |_| Ok(()))
     }
 
     /// Puts a record: a new one, or the next revision of one that was read, or nothing where the
@@ -88,7 +118,7 @@ impl Session {
     /// at the latest at the next unlock that finds the disk well. A batch that erases may be done
     /// although an error says that traces are left, as for [`erase`](Self::erase).
     pub fn commit(&self, batch: &Batch) -> Result<Vec<Stored>> {
-        commit::commit(&self.inner, self.reach, batch)
+        commit::commit(self.inner(), self.reach, batch)
     }
 
     /// Reads a record; `None` where there is none or it has expired.
@@ -97,8 +127,9 @@ impl Session {
     ///
     /// Those of the session.
     pub fn get(&self, id: RecordId) -> Result<Option<Record>> {
-        self.inner
-            .with(|open| open.steadily(|| find(open, self.reach, id)))
+        self.inner().with(self.reach, |open| {
+            open.steadily(|| find(self.inner(), open, self.reach, id))
+        })
     }
 
     /// Reads several records, in the order asked for.
@@ -107,10 +138,9 @@ impl Session {
     ///
     /// Those of the session.
     pub fn get_many(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
-        self.inner.with(|open| {
-            let find = |id: &RecordId| open.steadily(|| find(open, self.reach, *id));
-            ids.iter().map(find).collect()
-        })
+        // Between two of them the session is asked anew; without any, once.
+        self.touch()?;
+        ids.iter().map(|id| self.get(*id)).collect()
     }
 
     /// Reads the earlier revisions of a record, oldest first. There are none unless the vault was
@@ -121,10 +151,11 @@ impl Session {
     /// Those of the session.
     pub fn history(&self, id: RecordId) -> Result<Vec<Record>> {
         let now = Timestamp::now();
-        self.inner.with(|open| {
+        self.inner().with(self.reach, |open| {
             open.steadily(|| {
                 for class in open.within(self.reach) {
                     if let Some(earlier) = class.history(id, now)? {
+                        self.inner().release(class.class(), earlier.len())?;
                         return Ok(earlier);
                     }
                 }
@@ -146,7 +177,7 @@ impl Session {
     ///
     /// Copies of the files made earlier still hold the sealed record and the wrapped key.
     pub fn erase(&self, id: RecordId) -> Result<bool> {
-        commit::erase(&self.inner, self.reach, id)
+        commit::erase(self.inner(), self.reach, id)
     }
 
     /// Erases everything about a subject in every class: the key under which it was sealed, the
@@ -162,7 +193,7 @@ impl Session {
     /// Copies of the files made earlier, together with factors that open them, still give the
     /// records.
     pub fn erase_subject(&self, subject: &str) -> Result<()> {
-        commit::erase_subject(&self.inner, self.reach, subject)
+        commit::erase_subject(self.inner(), self.reach, subject)
     }
 
     /// Erases the records that have expired; how many there were.
@@ -171,7 +202,7 @@ impl Session {
     ///
     /// Those of the session.
     pub fn erase_expired(&self) -> Result<u64> {
-        commit::erase_expired(&self.inner, self.reach)
+        commit::erase_expired(self.inner(), self.reach)
     }
 
     /// How many bytes of the open databases hold nothing: about what [`shrink`](Self::shrink) would
@@ -183,7 +214,7 @@ impl Session {
     ///
     /// Those of the session.
     pub fn unused_bytes(&self) -> Result<u64> {
-        shrink::unused(&self.inner, self.reach)
+        shrink::unused(self.inner(), self.reach)
     }
 
     /// Makes the files of the open databases shorter, by about `most` bytes that nothing uses and
@@ -207,7 +238,7 @@ impl Session {
     /// # }
     /// ```
     pub fn shrink(&self, most: u64) -> Result<u64> {
-        shrink::shrink(&self.inner, self.reach, most)
+        shrink::shrink(self.inner(), self.reach, most)
     }
 
     /// Finds records. Nothing is decrypted but what the iterator is asked for, one at a time.
@@ -230,7 +261,7 @@ impl Session {
     /// # }
     /// ```
     pub fn query(&self, query: &Query) -> Matches {
-        Matches::begin(&self.inner, self.reach, query)
+        Matches::begin(self.inner(), self.reach, query)
     }
 
     /// Goes on where a page ended.
@@ -239,7 +270,7 @@ impl Session {
     ///
     /// [`ErrorKind::InvalidCursor`] where the cursor is of another query or vault.
     pub fn query_after(&self, query: &Query, cursor: &Cursor) -> Result<Matches> {
-        Matches::resume(&self.inner, self.reach, query, cursor)
+        Matches::resume(self.inner(), self.reach, query, cursor)
     }
 
     /// Counts the matches without opening one.
@@ -248,13 +279,14 @@ impl Session {
     ///
     /// Those of the session.
     pub fn count(&self, query: &Query) -> Result<u64> {
-        self.inner
-            .with(|open| open.steadily(|| super::matches::count(open, self.reach, query)))
+        self.inner().with(self.reach, |open| {
+            open.steadily(|| super::matches::count(open, self.reach, query))
+        })
     }
 
     /// Opens Priority with a fresh release of the share on the slot's second challenge. It is open
-    /// until the lease is dropped or the session ends; through the session itself it stays out of
-    /// reach.
+    /// until the lease is dropped, its limit is reached, the app goes to the background, the vault
+    /// is paused or the session ends; through the session itself it stays out of reach.
     ///
     /// # Errors
     ///
@@ -262,13 +294,25 @@ impl Session {
     /// lease is open, and [`ErrorKind::NoMatchingSlot`] for a biometric slot that was not given
     /// Priority.
     pub fn step_up(&self, credentials: &Credentials<'_>) -> Result<Lease> {
-        self.inner.with(|_| Ok(()))?;
-        let opening = &self.inner.opening;
+        let (unlocked, factors) = self.prove(credentials)?;
+        self.lease(unlocked, factors)
+    }
+
+    /// Fresh factors, for Priority. While a person is asked for them the session is in use.
+    pub(super) fn prove<'a>(
+        &self,
+        credentials: &Credentials<'a>,
+    ) -> Result<(Unlocked, Factors<'a>)> {
+        self.touch()?;
+        let inner = self.inner();
+        let _use = inner.watch.used(inner.watch.enforce());
         let kind = credentials.slot_kind().filter(|kind| !kind.is_recovery());
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
         let factors = Factors::of(credentials);
-        let unlocked = opening.unlock(kind, WrapPurpose::Priority, factors, None)?;
-        self.lease(unlocked, factors)
+        let unlocked = inner
+            .opening
+            .unlock(kind, WrapPurpose::Priority, factors, None)?;
+        Ok((unlocked, factors))
     }
 
     /// Opens Priority with keys that a slot gave.
@@ -276,12 +320,14 @@ impl Session {
         let mut keys = unlocked.keys.into_iter();
         let priority = keys.find(|keys| keys.class() == Class::Priority);
         let number = self
-            .inner
+            .inner()
             .begin_lease(priority.ok_or(ErrorKind::NoMatchingSlot)?)?;
-        let reach = Reach::Lease(number);
         let session = Self {
-            inner: Arc::clone(&self.inner),
-            reach,
+            held: Arc::clone(&self.held),
+            reach: Reach {
+                lease: Some(number),
+                ..self.reach
+            },
             slot: unlocked.slot,
         };
         let lease = Lease::over(session, number);
@@ -307,16 +353,22 @@ impl Session {
     /// Ends the session for every clone: keys wiped, files closed. Waits for calls under way;
     /// calls that start meanwhile fail.
     pub fn lock(&self) {
-        self.inner.lock();
+        self.inner().lock(LockReason::Requested);
     }
 
     /// Whether the session has ended.
     pub fn is_locked(&self) -> bool {
-        self.inner.is_locked()
+        self.inner().is_locked()
     }
 
-    pub(super) fn inner(&self) -> &Inner {
-        &self.inner
+    /// Why the session has ended; `None` while it is open.
+    pub fn lock_reason(&self) -> Option<LockReason> {
+        self.inner().is_locked();
+        self.inner().watch.ended()
+    }
+
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.held.0
     }
 
     pub(super) fn reach(&self) -> Reach {
@@ -327,16 +379,17 @@ impl Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("locked", &self.is_locked())
+            .field("locked", &self.inner().watch.ended().is_some())
             .finish_non_exhaustive()
     }
 }
 
-fn find(open: &OpenClasses, reach: Reach, id: RecordId) -> Result<Option<Record>> {
+fn find(inner: &Inner, open: &OpenClasses, reach: Reach, id: RecordId) -> Result<Option<Record>> {
     let now = Timestamp::now();
     // Standard before Emergency: most records are there.
     for class in open.within(reach).collect::<Vec<_>>().into_iter().rev() {
         if let Some(located) = class.locate(id, now)? {
+            inner.release(class.class(), 1)?;
             return class.open_row(located).map(Some);
         }
     }

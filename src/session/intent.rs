@@ -1,6 +1,6 @@
 //! Steps of a change, and the intents that carry them from class to class (spec 05).
 
-use super::live::OpenClasses;
+use super::classes::OpenClasses;
 use super::names::as_u64;
 use super::open_class::OpenClass;
 use crate::class::Class;

@@ -1,81 +1,88 @@
-//! The classes that are open, behind the one lock that locking takes.
+//! A session, behind the one lock that locking takes.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
+use std::time::Duration;
 
+use super::classes::{OpenClasses, Reach, open_class, open_classes};
 use super::open_class::OpenClass;
 use super::opening::Opening;
+use super::timer;
 use super::transaction::finish_earlier;
+use super::watch::{LockReason, Watch};
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
-use crate::fs::{FileName, VaultDir};
 use crate::keys::ClassKeys;
 
 /// A session's state, shared by its clones.
 pub(super) struct Inner {
     pub(super) opening: Arc<Opening>,
-    /// Set first when locking begins, so that no new call starts.
-    locking: AtomicBool,
-    /// Every call holds it shared; locking, stepping up and ending a lease hold it alone.
-    open: RwLock<Option<OpenClasses>>,
+    pub(super) watch: Watch,
+    /// Every call holds it shared; locking, pausing, stepping up and ending a lease hold it alone.
+    phase: RwLock<Phase>,
     /// Held for the whole of a write: `true` while an intent waits to be finished.
     pub(super) commit: Mutex<bool>,
     leases: AtomicU64,
 }
 
-/// What is open. Dropping it closes the databases and wipes the keys.
-pub(super) struct OpenClasses {
-    /// Lowest class first.
-    pub(super) classes: Vec<OpenClass>,
-    /// Which lease opened Priority.
-    pub(super) lease: Option<u64>,
-    /// Held shared by what looks at several classes, and alone while a change over several classes
-    /// is committed in one after the other: a record that moves is seen in one class.
-    pub(super) between_classes: RwLock<()>,
-    /// A change is done in some classes and not in others: nothing is shown before it is finished.
-    pub(super) cut: AtomicBool,
-    opening: Arc<Opening>,
-    /// The names of the logs are durable.
-    named: AtomicBool,
-}
-
-/// How far a handle reaches.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
-    Everyday,
-    Lease(u64),
+/// What there is of a session.
+enum Phase {
+    Open(OpenClasses),
+    /// Files closed, keys kept.
+    Paused(Vec<ClassKeys>),
+    Ended,
 }
 
 impl Inner {
-    pub(super) fn new(opening: Arc<Opening>, open: OpenClasses) -> Self {
+    pub(super) fn new(opening: Arc<Opening>, open: OpenClasses, most: Duration) -> Self {
+        let watch = Watch::begin(opening.clock(), &opening.policy(), most);
         Self {
             opening,
-            locking: AtomicBool::new(false),
-            open: RwLock::new(Some(open)),
+            watch,
+            phase: RwLock::new(Phase::Open(open)),
             commit: Mutex::new(false),
             leases: AtomicU64::new(0),
         }
     }
 
+    /// Whether the session has ended, by now at the latest.
     pub(super) fn is_locked(&self) -> bool {
-        self.locking.load(Ordering::Acquire)
+        self.watch.enforce();
+        self.close_what_is_over();
+        self.watch.ended().is_some()
     }
 
     /// Runs a call on the open classes. Locking waits for it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Locked`], those of the call, and those of finishing a change that a failing
-    /// disk has cut in two.
-    pub(super) fn with<T>(&self, call: impl FnOnce(&OpenClasses) -> Result<T>) -> Result<T> {
-        if self.is_locked() {
-            return Err(ErrorKind::Locked.into());
+    /// [`ErrorKind::Locked`], [`ErrorKind::Paused`], [`ErrorKind::LeaseExpired`], those of the
+    /// call, and those of finishing a change that a failing disk has cut in two.
+    pub(super) fn with<T>(
+        &self,
+        reach: Reach,
+        call: impl FnOnce(&OpenClasses) -> Result<T>,
+    ) -> Result<T> {
+        let now = self.watch.enforce();
+        let result = self.run(reach, now, call);
+        self.close_what_is_over();
+        result
+    }
+
+    fn run<T>(
+        &self,
+        reach: Reach,
+        now: i64,
+        call: impl FnOnce(&OpenClasses) -> Result<T>,
+    ) -> Result<T> {
+        self.refuse()?;
+        let _use = reach.attended.then(|| self.watch.used(now));
+        let phase = self.phase.read().unwrap_or_else(PoisonError::into_inner);
+        self.refuse()?;
+        let open = phase.open()?;
+        if reach.lease.is_some() && (open.lease != reach.lease || self.watch.lease_is_over()) {
+            return Err(ErrorKind::LeaseExpired.into());
         }
-        let open: RwLockReadGuard<'_, _> = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let open = open
-            .as_ref()
-            .filter(|_| !self.is_locked())
-            .ok_or(ErrorKind::Locked)?;
         if open.cut.load(Ordering::Acquire) {
             let mut waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
             finish_earlier(open, &mut waiting)?;
@@ -83,157 +90,187 @@ impl Inner {
         call(open)
     }
 
+    /// To be asked before records of this class are handed out.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LeaseExpired`] where the lease has not that many reads left.
+    pub(super) fn release(&self, class: Class, records: usize) -> Result<()> {
+        match class {
+            Class::Priority => (0..records).try_for_each(|_| self.watch.spend_read()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses what comes after the end, or while the vault is paused.
+    fn refuse(&self) -> Result<()> {
+        if self.watch.ended().is_some() {
+            return Err(ErrorKind::Locked.into());
+        }
+        self.opening.check_running()
+    }
+
     /// Destroys the keys and closes every file: at once for new calls, and as soon as calls under
     /// way have returned.
-    pub(super) fn lock(&self) {
-        self.locking.store(true, Ordering::Release);
-        drop(
-            self.open
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+    pub(super) fn lock(&self, reason: LockReason) {
+        self.watch.end(reason);
+        *self.alone() = Phase::Ended;
+    }
+
+    /// The same without waiting: the last of the calls under way closes.
+    pub(super) fn lock_soon(&self, reason: LockReason) {
+        self.watch.end(reason);
+        self.close_what_is_over();
+    }
+
+    /// Closes the session, or its lease, where it is over and no call is under way. Every call asks
+    /// for it at its end.
+    pub(super) fn close_what_is_over(&self) {
+        let ended = self.watch.ended().is_some();
+        if !ended && !self.watch.lease_is_over() {
+            return;
+        }
+        let mut phase = match self.phase.try_write() {
+            Ok(phase) => phase,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if ended {
+            *phase = Phase::Ended;
+        } else if let Phase::Open(open) = &mut *phase
+            && self.watch.lease_is_over()
+        {
+            self.watch.forget_lease();
+            open.close_priority();
+        }
+    }
+
+    /// What the timer does. How long it may wait before it looks again.
+    pub(super) fn look(&self) -> Duration {
+        let now = self.watch.enforce();
+        self.close_what_is_over();
+        let left = self.watch.due().saturating_sub(now);
+        Duration::from_micros(u64::try_from(left).unwrap_or_default()).max(SHORTEST_WAIT)
     }
 
     /// Opens Priority for a lease and gives its number.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Locked`], [`ErrorKind::LeaseActive`], and those of opening the database.
+    /// [`ErrorKind::Locked`], [`ErrorKind::Paused`], [`ErrorKind::LeaseActive`], and those of
+    /// opening the database.
     pub(super) fn begin_lease(&self, keys: ClassKeys) -> Result<u64> {
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        let open = open
-            .as_mut()
-            .filter(|_| !self.is_locked())
-            .ok_or(ErrorKind::Locked)?;
+        self.close_what_is_over();
+        let mut phase = self.alone();
+        self.refuse()?;
+        let Phase::Open(open) = &mut *phase else {
+            return phase.open().map(|_| 0);
+        };
         if open.lease.is_some() {
             return Err(ErrorKind::LeaseActive.into());
         }
         let priority = open_class(&self.opening, keys)?;
-        open.classes.push(priority);
-        open.named.store(false, Ordering::Release);
+        open.add(priority);
         let settled = super::intent::settle(open);
         if settled.is_err() {
-            open.classes
-                .retain(|class| class.class() != Class::Priority);
+            open.close_priority();
             settled?;
         }
         let lease = self.leases.fetch_add(1, Ordering::Relaxed);
         open.lease = Some(lease);
+        self.watch.begin_lease(&self.opening.policy());
+        drop(phase);
+        timer::look_again();
         Ok(lease)
+    }
+
+    /// Gives a lease that is not over its time again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LeaseExpired`], [`ErrorKind::Locked`], [`ErrorKind::Paused`].
+    pub(super) fn renew_lease(&self, lease: u64) -> Result<()> {
+        // Alone, so that nobody closes it at the same moment.
+        let phase = self.alone();
+        self.refuse()?;
+        if phase.open()?.lease != Some(lease) || self.watch.lease_is_over() {
+            return Err(ErrorKind::LeaseExpired.into());
+        }
+        self.watch.begin_lease(&self.opening.policy());
+        Ok(())
     }
 
     /// Closes Priority, if this lease is the one that holds it open.
     pub(super) fn end_lease(&self, lease: u64) {
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = open.as_mut()
+        if let Phase::Open(open) = &mut *self.alone()
             && open.lease == Some(lease)
         {
-            open.lease = None;
-            open.classes
-                .retain(|class| class.class() != Class::Priority);
-        }
-    }
-}
-
-impl OpenClasses {
-    pub(super) fn new(opening: Arc<Opening>, mut classes: Vec<OpenClass>) -> Self {
-        classes.sort_by_key(OpenClass::class);
-        Self {
-            classes,
-            lease: None,
-            between_classes: RwLock::new(()),
-            cut: AtomicBool::new(false),
-            opening,
-            named: AtomicBool::new(false),
+            self.watch.forget_lease();
+            open.close_priority();
         }
     }
 
-    /// To be asked before the first write: what is committed is then not lost with the name of its
-    /// log. SQLite makes the name of a new log durable with its first commit as well, but takes no
-    /// notice where that fails.
+    /// Closes every file and keeps the keys of the everyday classes, once calls under way have
+    /// returned.
+    pub(super) fn pause(&self) {
+        let mut phase = self.alone();
+        if let Phase::Open(open) = &*phase {
+            // What a failure left is put in order while it can be; else when it is opened again.
+            let mut waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = finish_earlier(open, &mut waiting);
+        }
+        *phase = match std::mem::replace(&mut *phase, Phase::Ended) {
+            Phase::Open(_) if self.watch.ended().is_some() => Phase::Ended,
+            Phase::Open(mut open) => {
+                self.watch.forget_lease();
+                open.close_priority();
+                Phase::Paused(open.classes.into_iter().map(OpenClass::close).collect())
+            }
+            other => other,
+        };
+    }
+
+    /// Opens the files again.
     ///
     /// # Errors
     ///
-    /// Those of the directory.
-    pub(super) fn name_durably(&self) -> Result<()> {
-        if !self.named.load(Ordering::Acquire) {
-            self.opening.dir.make_durable()?;
-            self.named.store(true, Ordering::Release);
+    /// Those of the databases; the session is paused as before.
+    pub(super) fn resume(&self) -> Result<()> {
+        let mut phase = self.alone();
+        if let Phase::Paused(keys) = &*phase {
+            // What fails may be tried again, so these are kept until it succeeds.
+            let keys = keys.iter().map(ClassKeys::again).collect();
+            let open = open_classes(&self.opening, keys)?;
+            *self.commit.lock().unwrap_or_else(PoisonError::into_inner) = false;
+            *phase = Phase::Open(open);
         }
         Ok(())
     }
 
-    /// Runs `look` while no change is half-way between two classes.
-    ///
-    /// # Errors
-    ///
-    /// Those of `look`, and [`ErrorKind::Io`] where the change that it waited for was cut in two.
-    pub(super) fn steadily<T>(&self, look: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _shared = self.between_classes.read();
-        if self.cut.load(Ordering::Acquire) {
-            return Err(ErrorKind::Io.into());
+    fn alone(&self) -> RwLockWriteGuard<'_, Phase> {
+        self.phase.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What every handle of a session holds: when the last of them goes the session ends.
+pub(super) struct Held(pub(super) Arc<Inner>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.lock(LockReason::Requested);
+        timer::forget(&self.0);
+    }
+}
+
+impl Phase {
+    fn open(&self) -> Result<&OpenClasses> {
+        match self {
+            Self::Open(open) => Ok(open),
+            Self::Paused(_) => Err(ErrorKind::Paused.into()),
+            Self::Ended => Err(ErrorKind::Locked.into()),
         }
-        look()
-    }
-
-    /// The classes that a handle may touch, lowest first.
-    pub(super) fn within(&self, reach: Reach) -> impl Iterator<Item = &OpenClass> {
-        let priority = matches!((reach, self.lease), (Reach::Lease(a), Some(b)) if a == b);
-        self.classes
-            .iter()
-            .filter(move |open| priority || open.class() != Class::Priority)
-    }
-
-    /// A class that a handle may touch.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::LeaseRequired`].
-    pub(super) fn class(&self, reach: Reach, class: Class) -> Result<&OpenClass> {
-        let found = self.within(reach).find(|open| open.class() == class);
-        found.ok_or_else(|| ErrorKind::LeaseRequired.into())
-    }
-
-    /// The keys of all three classes.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::LeaseRequired`] where one is not open.
-    pub(super) fn all_keys(&self, reach: Reach) -> Result<[&ClassKeys; 3]> {
-        let key = |class| self.class(reach, class).map(|open| &open.keys);
-        Ok([
-            key(Class::Emergency)?,
-            key(Class::Standard)?,
-            key(Class::Priority)?,
-        ])
     }
 }
 
-/// Opens the database of a class whose key was just unwrapped.
-pub(super) fn open_class(opening: &Opening, keys: ClassKeys) -> Result<OpenClass> {
-    let name = database(keys.class());
-    if !opening.dir.check(name)? {
-        // The database was there when the header was written.
-        return Err(ErrorKind::TamperDetected.into());
-    }
-    let open = OpenClass::open(&opening.dir.path_of(name), keys)?;
-    opening.dir.check(name)?;
-    opening.dir.same_place()?;
-    Ok(open)
-}
-
-/// Makes the database of a class in a vault that is being set up.
-pub(crate) fn create_database(dir: &VaultDir, keys: &ClassKeys, keep_history: bool) -> Result<()> {
-    let name = database(keys.class());
-    dir.create_empty(name)?;
-    OpenClass::create(&dir.path_of(name), keys, keep_history)
-}
-
-const fn database(class: Class) -> FileName {
-    match class {
-        Class::Emergency => FileName::Emergency,
-        Class::Standard => FileName::Standard,
-        Class::Priority => FileName::Priority,
-    }
-}
+/// While a call under way keeps what is over from being closed the timer looks this often.
+const SHORTEST_WAIT: Duration = Duration::from_millis(20);

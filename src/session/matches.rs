@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use super::live::{Inner, OpenClasses, Reach};
+use super::classes::{OpenClasses, Reach};
+use super::live::Inner;
 use super::located::Waiting;
 use super::open_class::{OpenClass, is_expired};
 use crate::class::Class;
@@ -84,7 +85,7 @@ impl Matches {
 
     /// Looks up what the query names, so that none of its words is kept.
     fn start(&mut self, inner: &Inner, query: &Query, cursor: Option<&Cursor>) -> Result<()> {
-        inner.with(|open| {
+        inner.with(self.reach, |open| {
             let (keys, place) = cursor_place(open)?;
             self.fingerprint = query.fingerprint(keys);
             if let Some(cursor) = cursor {
@@ -118,7 +119,7 @@ impl Matches {
         let Some(last) = self.last else {
             return Ok(None);
         };
-        self.session()?.with(|open| {
+        self.session()?.with(self.reach, |open| {
             let (keys, place) = cursor_place(open)?;
             let kind = &self.fingerprint;
             let place = Context { kind, ..place };
@@ -133,7 +134,8 @@ impl Matches {
     }
 
     fn advance(&mut self) -> Result<Option<Record>> {
-        self.session()?.with(|open| {
+        let session = self.session()?;
+        session.with(self.reach, |open| {
             loop {
                 let Some((at, mark)) = self.first(open)? else {
                     return Ok(None);
@@ -151,6 +153,7 @@ impl Matches {
                 if is_expired(&located.row, Timestamp::now()) {
                     continue;
                 }
+                session.release(mark.class, 1)?;
                 return class.open_row(located).map(Some);
             }
         })

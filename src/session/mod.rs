@@ -1,17 +1,20 @@
 //! An open vault: the one place where the rooms meet.
 //!
 //! **Does** check that the session is open, encode, seal, store, and the same way back; hold the
-//! keys of the open classes and destroy them.
+//! keys of the open classes, and destroy them when a limit is reached.
 //! **Never** lets a call through once locking has begun, or hands out a record whose envelope did
 //! not open in its own place.
 //! **Format** none of its own; intents are in docs/spec/05-schema-and-pragmas.md.
 
+mod classes;
 mod commit;
+mod copies;
 mod draft;
 mod emergency;
 mod handle;
 mod intent;
 mod lease;
+mod lifecycle;
 mod live;
 mod located;
 mod matches;
@@ -23,7 +26,11 @@ mod shrink;
 mod slots;
 #[cfg(test)]
 mod spec_vectors;
+mod timer;
 mod transaction;
+mod watch;
+#[cfg(test)]
+mod watch_tests;
 
 pub use emergency::EmergencySession;
 pub use handle::Session;
@@ -31,8 +38,9 @@ pub use lease::Lease;
 pub use matches::Matches;
 pub use recovery::RecoveryRenewal;
 pub use slots::{SlotInfo, Slots};
+pub use watch::LockReason;
 
+pub(crate) use classes::create_database;
 pub(crate) use draft::{NewSlot, check_passphrase, recovery_slots};
-pub(crate) use live::create_database;
 pub(crate) use opening::{Opening, Unlocked};
 pub(crate) use recovery::renew_everything;

@@ -63,6 +63,11 @@ impl OpenClass {
         })
     }
 
+    /// Closes the database and keeps the keys.
+    pub(super) fn close(self) -> ClassKeys {
+        self.keys
+    }
+
     pub(super) fn class(&self) -> Class {
         self.keys.class()
     }

@@ -1,29 +1,44 @@
 //! A vault's directory, its lock and its header: what a vault is while nothing of it is open.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use super::live::Inner;
+use super::copies::{Copies, read_copies};
+use super::lifecycle::Active;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{FileName, VaultDir, VaultLock, VaultSize};
 use crate::id::{SlotId, VaultId};
 use crate::keys::{
-    ClassKeys, Code, Factors, Header, RetiredShare, Slot, SlotKind, StoredHeader, WrapPurpose,
+    ClassKeys, Code, Factors, Header, RetiredShare, SessionPolicy, Slot, SlotKind, StoredHeader,
+    WrapPurpose,
 };
+use crate::time::{Clock, SystemClock};
 
 /// Shared by a vault's handle and its session.
 pub(crate) struct Opening {
-    pub(super) dir: VaultDir,
-    _lock: VaultLock,
+    pub(super) path: PathBuf,
+    clock: Arc<dyn Clock>,
+    /// Nothing while the vault is paused.
+    pub(super) place: RwLock<Option<Place>>,
+    /// Set first when pausing begins, so that no new call starts.
+    pub(super) pausing: AtomicBool,
     header: Mutex<Copies>,
     /// Held for the whole of a change of the header.
     changing: Mutex<()>,
-    active: Mutex<Weak<Inner>>,
+    pub(super) active: Mutex<Active>,
 }
 
-/// The header as it was read: one copy or two, the newest first, or the one that keys vouched for.
-struct Copies {
-    candidates: Vec<Arc<StoredHeader>>,
-    authentic: bool,
+/// The directory, and the lock that keeps others out of it.
+pub(super) struct Place {
+    dir: VaultDir,
+    _lock: VaultLock,
+}
+
+impl Place {
+    pub(super) fn new(dir: VaultDir, lock: VaultLock) -> Self {
+        Self { dir, _lock: lock }
+    }
 }
 
 /// What a slot gave.
@@ -41,33 +56,7 @@ impl Opening {
     /// [`ErrorKind::UnsupportedFormat`], [`ErrorKind::KdfParametersRefused`] and those of the
     /// files.
     pub(crate) fn read(dir: VaultDir, lock: VaultLock) -> Result<Self> {
-        let first = read_copy(&dir, FileName::Header)?;
-        let second = read_copy(&dir, FileName::HeaderTwin)?;
-        if first.is_none() && second.is_none() {
-            let kind = if dir.setup_pending()? {
-                ErrorKind::VaultIncomplete
-            } else {
-                ErrorKind::VaultNotFound
-            };
-            return Err(kind.into());
-        }
-        let mut failure = None;
-        let mut candidates: Vec<Arc<StoredHeader>> = Vec::new();
-        for copy in [first, second].into_iter().flatten() {
-            match copy {
-                Ok(copy) if candidates.iter().any(|other| other.text() == copy.text()) => {}
-                Ok(copy) => candidates.push(Arc::new(copy)),
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
-        if candidates.is_empty() {
-            return Err(failure.unwrap_or_else(|| ErrorKind::HeaderDamaged.into()));
-        }
-        if dir.setup_pending()? {
-            // The header is written last: with it the vault is whole, marker or not.
-            dir.finish_setup()?;
-        }
-        candidates.sort_by_key(|copy| std::cmp::Reverse(copy.header.generation));
+        let candidates = read_copies(&dir)?;
         Ok(Self::with_copies(dir, lock, candidates, false))
     }
 
@@ -88,12 +77,48 @@ impl Opening {
             authentic,
         });
         Self {
-            dir,
-            _lock: lock,
+            path: dir.path().to_owned(),
+            clock: Arc::new(SystemClock),
+            place: RwLock::new(Some(Place::new(dir, lock))),
+            pausing: AtomicBool::new(false),
             header,
             changing: Mutex::new(()),
-            active: Mutex::new(Weak::new()),
+            active: Mutex::default(),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// The policy of sessions, as the newest copy of the header says.
+    pub(crate) fn policy(&self) -> SessionPolicy {
+        self.newest().header.policy
+    }
+
+    /// Lends the directory.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Paused`], and those of what is done with it.
+    pub(super) fn with_dir<T>(&self, work: impl FnOnce(&VaultDir) -> Result<T>) -> Result<T> {
+        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
+        work(&place.as_ref().ok_or(ErrorKind::Paused)?.dir)
+    }
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::Paused`] once pausing has begun.
+    pub(crate) fn check_running(&self) -> Result<()> {
+        if self.pausing.load(Ordering::Acquire) {
+            return Err(ErrorKind::Paused.into());
+        }
+        Ok(())
     }
 
     /// What the vault takes of the medium.
@@ -102,7 +127,7 @@ impl Opening {
     ///
     /// Those of the files.
     pub(crate) fn size(&self) -> Result<VaultSize> {
-        self.dir.size()
+        self.with_dir(VaultDir::size)
     }
 
     /// The vault's identity, as the newest copy of the header says.
@@ -182,10 +207,10 @@ impl Opening {
             return;
         };
         for name in [FileName::Header, FileName::HeaderTwin] {
-            let stored = self.dir.read(name, Header::MAX_BYTES);
-            if !matches!(stored, Ok(Some(bytes)) if bytes == copy.text().as_bytes()) {
-                let _ = self.dir.replace(name, copy.text().as_bytes());
-            }
+            let _ = self.with_dir(|dir| match dir.read(name, Header::MAX_BYTES) {
+                Ok(Some(bytes)) if bytes == copy.text().as_bytes() => Ok(()),
+                _ => dir.replace(name, copy.text().as_bytes()),
+            });
         }
     }
 
@@ -215,12 +240,13 @@ impl Opening {
         }
         let stored = StoredHeader::parse(text.as_bytes())?;
         let mut copies = self.copies();
-        self.dir.replace(FileName::Header, text.as_bytes())?;
+        let write = |name| self.with_dir(|dir| dir.replace(name, text.as_bytes()));
+        write(FileName::Header)?;
         copies.candidates = vec![Arc::new(stored)];
         copies.authentic = true;
         // The twin still holds the old header where this fails. A slot that only it has opens
         // nothing, and the next unlock brings it up.
-        let _ = self.dir.replace(FileName::HeaderTwin, text.as_bytes());
+        let _ = write(FileName::HeaderTwin);
         Ok(())
     }
 
@@ -232,7 +258,7 @@ impl Opening {
             return;
         };
         // A loss of power must not bring back a header whose keys are destroyed.
-        if self.dir.make_durable().is_err() {
+        if self.with_dir(VaultDir::make_durable).is_err() {
             return;
         }
         // A new phone may have given a new key the very name that an old phone's key had: what a
@@ -264,70 +290,8 @@ impl Opening {
         }
     }
 
-    /// Refuses a second session before anything is spent on opening it.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::SessionActive`].
-    pub(crate) fn check_idle(&self) -> Result<()> {
-        let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-        if active.upgrade().is_some_and(|inner| !inner.is_locked()) {
-            return Err(ErrorKind::SessionActive.into());
-        }
-        Ok(())
-    }
-
-    /// Registers the one session that may be open, once the last one is closed to the end.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::SessionActive`].
-    pub(super) fn activate(&self, open: impl FnOnce() -> Result<Arc<Inner>>) -> Result<Arc<Inner>> {
-        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(inner) = active.upgrade() {
-            if !inner.is_locked() {
-                return Err(ErrorKind::SessionActive.into());
-            }
-            // Locking has begun, and a call under way may still be writing: wait for it.
-            inner.lock();
-        }
-        let inner = open()?;
-        *active = Arc::downgrade(&inner);
-        Ok(inner)
-    }
-
-    fn copies(&self) -> MutexGuard<'_, Copies> {
+    pub(super) fn copies(&self) -> MutexGuard<'_, Copies> {
         self.header.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Copies {
-    /// Keeps the copy that the keys vouch for and no other.
-    fn believe(&mut self, slot: &Slot, purpose: WrapPurpose, keys: &[ClassKeys]) -> Result<()> {
-        let at = self.vouched(slot, purpose, keys)?;
-        let authentic = self.candidates.swap_remove(at);
-        self.candidates = vec![authentic];
-        self.authentic = purpose != WrapPurpose::Emergency;
-        Ok(())
-    }
-
-    /// The newest copy that the keys vouch for, which must have the slot they came out of. A slot
-    /// that only an older copy has was taken out by a change that did not reach both: it opens
-    /// nothing any more.
-    fn vouched(&self, slot: &Slot, purpose: WrapPurpose, keys: &[ClassKeys]) -> Result<usize> {
-        let mut copies = self.candidates.iter().enumerate();
-        let vouched = copies.find(|(_, copy)| keys.iter().all(|keys| copy.verifies(keys)));
-        let (at, copy) = vouched.ok_or(ErrorKind::TamperDetected)?;
-        let wrap = |slot: &Slot| slot.wrap(purpose).cloned();
-        let mut same = copy
-            .header
-            .slots_of(slot.kind)
-            .filter(|other| other.id == slot.id);
-        if same.any(|other| wrap(other) == wrap(slot)) {
-            Ok(at)
-        } else {
-            Err(ErrorKind::UnlockFailed.into())
-        }
     }
 }
 
@@ -343,16 +307,6 @@ fn telling(earlier: Option<Error>, later: Error) -> Error {
             earlier
         }
         _ => later,
-    }
-}
-
-/// A copy of the header: absent, unreadable, or parsed. An unsafe file is an error at once.
-fn read_copy(dir: &VaultDir, name: FileName) -> Result<Option<Result<StoredHeader>>> {
-    match dir.read(name, Header::MAX_BYTES) {
-        Ok(None) => Ok(None),
-        Ok(Some(bytes)) => Ok(Some(StoredHeader::parse(&bytes))),
-        Err(error) if error.kind() == ErrorKind::HeaderDamaged => Ok(Some(Err(error))),
-        Err(error) => Err(error),
     }
 }
 

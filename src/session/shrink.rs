@@ -2,13 +2,14 @@
 
 use std::sync::PoisonError;
 
-use super::live::{Inner, Reach};
+use super::classes::Reach;
+use super::live::Inner;
 use super::transaction::finish_earlier;
 use crate::error::Result;
 
 /// How many bytes the databases within reach do not use.
 pub(super) fn unused(inner: &Inner, reach: Reach) -> Result<u64> {
-    inner.with(|open| {
+    inner.with(reach, |open| {
         let mut classes = open.within(reach);
         classes.try_fold(0, |sum, class| Ok(sum + class.store.unused()?))
     })
@@ -29,7 +30,7 @@ pub(super) fn shrink(inner: &Inner, reach: Reach, most: u64) -> Result<u64> {
 }
 
 fn step(inner: &Inner, reach: Reach, most: u64) -> Result<u64> {
-    inner.with(|open| {
+    inner.with(reach, |open| {
         let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
         finish_earlier(open, &mut waiting)?;
         for class in open.within(reach) {

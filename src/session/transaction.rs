@@ -3,8 +3,8 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use super::classes::OpenClasses;
 use super::intent::{self, Step};
-use super::live::OpenClasses;
 use super::open_class::OpenClass;
 use crate::class::Class;
 use crate::error::Result;

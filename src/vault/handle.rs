@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::options::Options;
 use super::recovery::Recovery;
@@ -10,7 +11,9 @@ use super::setup::Setup;
 use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir, VaultSize};
 use crate::id::VaultId;
-use crate::keys::{Code, Credentials, EmergencyCode, Factors, SlotKind, WrapPurpose};
+use crate::keys::{
+    Code, Credentials, EmergencyCode, Factors, SessionPolicy, SlotKind, WrapPurpose,
+};
 use crate::memory::{self, MemoryProtection};
 use crate::session::{EmergencySession, Opening, Session, SlotInfo};
 use crate::storage;
@@ -83,6 +86,13 @@ impl Vault {
         Opening::read(dir, lock).map(|opening| Self::over(Arc::new(opening)))
     }
 
+    /// The same vault by another clock.
+    #[cfg(test)]
+    pub(super) fn with_clock(self, clock: Arc<dyn crate::time::Clock>) -> Self {
+        let opening = Arc::into_inner(self.opening).expect("nothing of the vault is open");
+        Self::over(Arc::new(opening.with_clock(clock)))
+    }
+
     pub(super) fn over(opening: Arc<Opening>) -> Self {
         Self { opening }
     }
@@ -93,7 +103,8 @@ impl Vault {
     ///
     /// [`ErrorKind::UnlockFailed`] for wrong factors and for a damaged slot,
     /// [`ErrorKind::NoMatchingSlot`] where no slot takes this combination,
-    /// [`ErrorKind::SessionActive`], [`ErrorKind::TamperDetected`], [`ErrorKind::OutOfMemory`];
+    /// [`ErrorKind::SessionActive`], [`ErrorKind::Paused`], [`ErrorKind::TamperDetected`],
+    /// [`ErrorKind::OutOfMemory`];
     /// those of the databases and their files ([`ErrorKind::DatabaseDamaged`],
     /// [`ErrorKind::SqliteUnsuitable`], [`ErrorKind::UnsupportedFormat`], [`ErrorKind::ReadOnly`],
     /// [`ErrorKind::StorageFull`], [`ErrorKind::Io`]); and those of the share:
@@ -109,7 +120,7 @@ impl Vault {
             .opening
             .unlock(kind, WrapPurpose::Standard, factors, None)?;
         self.opening.heal();
-        Session::begin(&self.opening, unlocked)
+        Session::begin(&self.opening, unlocked, Duration::MAX)
     }
 
     /// Opens Emergency, and nothing else, with the emergency code.
@@ -159,12 +170,66 @@ impl Vault {
             .collect()
     }
 
+    /// When sessions and leases end by themselves, as the header says. While the vault was not
+    /// unlocked by this handle nothing vouches for it.
+    pub fn session_policy(&self) -> SessionPolicy {
+        self.opening.policy()
+    }
+
+    /// To be called when the app goes to the background: a lease ends at once, and the session once
+    /// the [grace](SessionPolicy::background) of the policy is over, which is 0 by default. Does not
+    /// wait for calls under way; the last of them closes. A session that is opened in the background
+    /// has the same grace from then on.
+    ///
+    /// On iOS, [`pause`](Self::pause) after it: the system ends apps that are suspended while they
+    /// hold a lock on a file.
+    pub fn entered_background(&self) {
+        self.opening.entered_background();
+    }
+
+    /// To be called when the app comes back to the foreground. A session whose grace is over ends
+    /// now at the latest; another goes on.
+    pub fn entering_foreground(&self) {
+        self.opening.entering_foreground();
+    }
+
+    /// To be called when the device is locked: the session ends at once. Does not wait for calls
+    /// under way; the last of them closes.
+    pub fn device_locked(&self) {
+        self.opening.device_locked();
+    }
+
+    /// Closes every file and lock that this handle and its session hold, the vault's own lock among
+    /// them, and lets other processes open the vault. Calls that start from now on fail with
+    /// [`ErrorKind::Paused`]; waits for those under way, each of which is finished whole, and empties
+    /// the logs. A lease ends. The session keeps its keys in memory and goes on when the vault is
+    /// resumed, but its limits hold meanwhile and may end it.
+    ///
+    /// Afterwards the process has no descriptor and no lock of the vault, so that it may be
+    /// suspended. Pausing a paused vault does nothing.
+    pub fn pause(&self) {
+        self.opening.pause();
+    }
+
+    /// Opens again what [`pause`](Self::pause) closed. A session of a vault whose header another
+    /// process changed meanwhile ends: its slot may be gone. Resuming a vault that is not paused does
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::VaultBusy`] while another process has the vault, [`ErrorKind::TamperDetected`]
+    /// where there is another vault in its place, those of an unsafe place or file, of the header and
+    /// of the databases. The vault is then paused as before, and resuming may be tried again.
+    pub fn resume(&self) -> Result<()> {
+        self.opening.resume()
+    }
+
     /// What the vault takes of the medium at this moment, its write-ahead logs included. Reads no
     /// file, and works whether the vault is locked or not.
     ///
     /// # Errors
     ///
-    /// Those of an unsafe file; [`ErrorKind::Io`].
+    /// Those of an unsafe file; [`ErrorKind::Io`]; [`ErrorKind::Paused`].
     pub fn size(&self) -> Result<VaultSize> {
         self.opening.size()
     }

@@ -4,6 +4,8 @@
 //! **Never** reads or writes a record: a locked vault has no method for it.
 //! **Format** the order in which a vault is made is in docs/spec/04-files.md.
 
+#[cfg(test)]
+mod expiry_tests;
 mod handle;
 mod options;
 mod recovery;

@@ -1,6 +1,6 @@
 //! What is decided once, when a vault is made.
 
-use crate::keys::Kdf;
+use crate::keys::{Kdf, SessionPolicy};
 
 /// How a vault is made. Every default is the safe one.
 #[derive(Clone, Debug, Default)]
@@ -8,10 +8,12 @@ pub struct Options {
     pub(super) kdf: Kdf,
     pub(super) keep_history: bool,
     pub(super) code_alone: bool,
+    pub(super) session_policy: SessionPolicy,
 }
 
 impl Options {
-    /// Calibrated Argon2id, no earlier revisions, no recovery by the code alone.
+    /// Calibrated Argon2id, no earlier revisions, no recovery by the code alone, and sessions that
+    /// end as [`SessionPolicy::new`] says.
     pub fn new() -> Self {
         Self::default()
     }
@@ -20,6 +22,13 @@ impl Options {
     #[must_use]
     pub fn kdf(mut self, kdf: Kdf) -> Self {
         self.kdf = kdf;
+        self
+    }
+
+    /// Chooses when sessions and leases end by themselves.
+    #[must_use]
+    pub fn session_policy(mut self, policy: SessionPolicy) -> Self {
+        self.session_policy = policy;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{ErrorKind, Result};
 use crate::keys::{Credentials, Factors, RecoveryCode, WrapPurpose};
@@ -58,8 +59,10 @@ impl<'a> Recovery<'a> {
     /// [`ErrorKind::SessionActive`] while the vault is open, [`ErrorKind::SlotTableFull`] where
     /// emergency slots leave no room for the new ones, those of a [`Session`], of the share and of
     /// the files. Whatever the error, the header is the old one and the old code still holds.
-    /// Confirming may be tried again, unless the databases did not open: it then answers
-    /// [`ErrorKind::Locked`], and the recovery begins anew.
+    /// Confirming may be tried again, unless the databases did not open, or a limit of the
+    /// [`SessionPolicy`](crate::SessionPolicy) has ended the session or the lease that wait for it:
+    /// it then answers [`ErrorKind::Locked`] or [`ErrorKind::LeaseExpired`], and the recovery begins
+    /// anew.
     pub fn confirm(&mut self, typed: &[u8]) -> Result<Session> {
         if !RecoveryCode::parse(typed)?.matches(&self.code) {
             return Err(ErrorKind::RecoveryNotConfirmed.into());
@@ -67,7 +70,7 @@ impl<'a> Recovery<'a> {
         if self.open.is_none() {
             self.opening.check_idle()?;
             let [standard, priority] = self.keys.take().ok_or(ErrorKind::Locked)?;
-            let session = Session::begin(self.opening, standard)?;
+            let session = Session::begin(self.opening, standard, Duration::MAX)?;
             let lease = session.lease(priority, Factors::default())?;
             self.open = Some((session, lease));
         }

@@ -103,6 +103,7 @@ impl<'a> Setup<'a> {
         let header = Header {
             vault,
             generation: 1,
+            policy: self.options.session_policy,
             slots,
             retired: Vec::new(),
         };

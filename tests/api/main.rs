@@ -13,6 +13,7 @@ mod support;
 mod concurrency;
 mod credentials;
 mod erasure;
+mod lifecycle;
 mod model;
 mod others;
 mod query;

@@ -543,7 +543,7 @@ fn an_iterator_ends_after_its_first_error_and_an_ended_lease_takes_it_along() {
     without.next().unwrap().unwrap();
     drop(lease);
     let error = with_priority.next().unwrap().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::LeaseRequired);
+    assert_eq!(error.kind(), ErrorKind::LeaseExpired);
     assert!(with_priority.next().is_none());
     without.next().unwrap().unwrap();
     session.lock();

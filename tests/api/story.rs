@@ -69,7 +69,8 @@ fn priority_opens_to_a_lease_and_to_nothing_else() {
     );
     let escaped = (*lease).clone();
     drop(lease);
-    assert!(escaped.get(stored.id).unwrap().is_none());
+    let refused = escaped.get(stored.id).unwrap_err().kind();
+    assert_eq!(refused, ErrorKind::LeaseExpired);
 
     let lease = session.step_up(&factors).unwrap();
     lease

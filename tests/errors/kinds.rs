@@ -6,10 +6,11 @@ use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use vitalock::{
     Class, Credentials, Cursor, ErrorKind, InvalidationReason, KdfParameters, Passphrase, Query,
-    Record, RecoveryCode, ShareError, SlotId, Vault, fhir,
+    Record, RecoveryCode, SessionPolicy, ShareError, SlotId, Vault, fhir,
 };
 
 use crate::canary::{BODY, DIRECTORY, KIND, PASSPHRASE, Seen, record, words};
@@ -132,6 +133,12 @@ fn of_sessions(seen: &mut Seen) {
     seen.error(ErrorKind::NotFound, slots.remove(absent, None));
     let full = (0..16).find_map(|_| slots.add_emergency().err());
     seen.error(ErrorKind::SlotTableFull, full.map_or(Ok(()), Err));
+    let hour = Duration::from_secs(3600);
+    seen.error(ErrorKind::InvalidPolicy, SessionPolicy::new().idle(hour));
+    vault.pause();
+    seen.error(ErrorKind::Paused, session.put(record()));
+    vault.resume().unwrap();
+    seen.error(ErrorKind::LeaseExpired, lease.put(secret()));
     drop(lease);
     session.lock();
     seen.error(ErrorKind::Locked, session.put(record()));

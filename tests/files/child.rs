@@ -40,6 +40,9 @@ fn another_process() {
             let session = vault.unlock(&factors(&words)).unwrap();
             say_and_wait(&super::full_disk::fill(&session).len().to_string());
         }
+        ["sleeper", dir, seconds] => {
+            super::sleep::sleeper(Path::new(dir), seconds.parse().unwrap());
+        }
         ["single-threaded", dir] => super::settings::single_threaded(Path::new(dir)),
         _ => panic!("told nothing that is known: {told:?}"),
     }

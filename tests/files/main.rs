@@ -21,6 +21,7 @@ mod planted;
 mod randomness;
 mod schema;
 mod settings;
+mod sleep;
 mod system_calls;
 mod trace;
 mod tree;

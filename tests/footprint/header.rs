@@ -9,28 +9,36 @@ use crate::support::data::tell;
 use crate::support::fixture::{make_quick_vault, step_up, unlock};
 
 /// Every word that the format has (docs/spec/01-header.md), and the name of this test's key store.
-const WORDS: [&str; 23] = [
+const WORDS: [&str; 31] = [
+    "absolute",
     "argon2id",
+    "background",
     "biometric",
     "commit",
     "emergency",
     "escrow",
     "generation",
+    "idle",
     "kdf",
     "key",
+    "lease",
     "mac",
     "none",
     "passphrase",
     "primary",
     "priority",
+    "reads",
     "recovery-code",
     "recovery-passphrase",
     "recovery-share",
     "salt",
+    "seconds",
+    "session",
     "share",
     "slot",
     "standard",
     "suite",
+    "unlimited",
     "vault",
     "wrap",
 ];

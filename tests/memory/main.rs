@@ -76,6 +76,8 @@ shapes! {
     removing_what_has_expired_leaves_nothing => shapes::erasing::expiry,
     ending_a_lease_takes_the_priority_keys_out_of_memory_at_once => shapes::leasing::lease,
     a_lease_left_open_while_the_session_locks_leaves_nothing => shapes::leasing::lock_under_lease,
+    a_session_that_nobody_ends_leaves_nothing_when_its_limit_is_reached => shapes::expiring::idle,
+    pausing_leaves_the_everyday_keys_and_nothing_else => shapes::expiring::paused,
     importing_fhir_leaves_nothing => shapes::importing::fhir,
     many_threads_that_read_and_stay_leave_nothing => shapes::threading::threads,
     threads_that_end_and_one_that_panics_leave_nothing => shapes::threading::ended_threads,

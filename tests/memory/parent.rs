@@ -42,19 +42,24 @@ pub(crate) fn watch(shape: &str) -> Option<Outcome> {
 /// Runs a shape and judges every stop.
 pub(crate) fn run(shape: &str, command: Command) -> Option<Outcome> {
     let mut watch = Watch::start(shape, command);
-    if !dump::is_permitted(watch.child.id()) {
-        tell("SKIPPED: the memory of another process cannot be read here (ptrace is restricted)");
-        watch.child.kill().unwrap();
-        watch.child.wait().unwrap();
-        return None;
-    }
     let mut lines = BufReader::new(watch.child.stdout.take().unwrap()).lines();
+    let mut permitted = false;
     loop {
         let Some(Ok(line)) = lines.next() else {
             let status = watch.child.wait().unwrap();
             panic!("the other process ended in the middle of {shape}: {status}");
         };
         if let Some(line) = line.strip_prefix('@') {
+            // It speaks, so it runs: before that its memory may be another program's.
+            permitted = permitted || dump::is_permitted(watch.child.id());
+            if !permitted {
+                tell(
+                    "SKIPPED: the memory of another process cannot be read here (ptrace is restricted)",
+                );
+                watch.child.kill().unwrap();
+                watch.child.wait().unwrap();
+                return None;
+            }
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             let answer = watch.answer(word, rest);
             watch.to.write_all(&answer).unwrap();

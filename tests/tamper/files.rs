@@ -81,10 +81,30 @@ fn what_the_store_would_not_write_is_damage() {
         &text.replacen("generation ", "generation 99999999999999999999", 1),
         "a huge number",
     );
+    for (from, to) in [
+        ("idle=120", "idle=0"),
+        ("idle=120", "idle=901"),
+        ("idle=120", "idle=0120"),
+        ("idle=120", "idle=never"),
+        ("idle=120", "idle="),
+        ("absolute=43200", "absolute=43201"),
+        ("absolute=43200", "absolute=18446744073709551616"),
+        ("background=0", "background=31"),
+        (" background=0", ""),
+        ("background=0", "background=0 idle=120"),
+        ("seconds=60", "seconds=301"),
+        ("seconds=60", "seconds=0"),
+        ("reads=unlimited", "reads=0"),
+        ("reads=unlimited", "reads=1000001"),
+        ("reads=unlimited", "reads=none"),
+    ] {
+        assert!(text.contains(from), "the header has {from}");
+        check(&text.replacen(from, to, 1), to);
+    }
     check(text.trim_end(), "no line feed at the end");
     check(&text.to_uppercase(), "upper case");
     check(&format!("{text}{text}"), "the header twice");
-    check(&join(&lines[4..]), "no beginning");
+    check(&join(&lines[6..]), "no beginning");
 
     let slot = |at: usize| lines[at].starts_with("slot ");
     let starts: Vec<usize> = (0..lines.len()).filter(|at| slot(*at)).collect();

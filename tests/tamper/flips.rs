@@ -51,6 +51,21 @@ fn expected(text: &str, at: usize, byte: u8, used: &str) -> ErrorKind {
                 Some(_) => ErrorKind::KdfParametersRefused,
             }
         }
+        Field::Limit {
+            least,
+            most,
+            ref text,
+            at,
+        } => {
+            let mut changed = text.clone().into_bytes();
+            changed[at] = byte;
+            let digits = changed.iter().all(u8::is_ascii_digit);
+            let plain = digits && (changed[0] != b'0' || changed.len() == 1);
+            let value = std::str::from_utf8(&changed).ok();
+            let value: Option<u64> = value.and_then(|text| text.parse().ok());
+            let allowed = plain && value.is_some_and(|value| (least..=most).contains(&value));
+            when(allowed, ErrorKind::TamperDetected)
+        }
         Field::Provider if in_used => when(name, ErrorKind::NoMatchingSlot),
         Field::Provider => when(name, ErrorKind::TamperDetected),
         Field::Blob if in_used => when(hex, ErrorKind::ShareMissing),
@@ -71,6 +86,13 @@ enum Field {
     },
     /// A parameter of Argon2id, with its bounds.
     Cost {
+        least: u64,
+        most: u64,
+        text: String,
+        at: usize,
+    },
+    /// A limit of the policy, with its bounds.
+    Limit {
         least: u64,
         most: u64,
         text: String,
@@ -100,6 +122,25 @@ fn field_at(line: &str, column: usize) -> Field {
         ("generation", 1) => Field::Number {
             first: column == begin,
         },
+        ("session" | "lease", 1..) => {
+            let (name, value) = words[word].split_once('=').unwrap();
+            let Some(at) = (column - begin).checked_sub(name.len() + 1) else {
+                return Field::Frame;
+            };
+            let limit = |least, most| Field::Limit {
+                least,
+                most,
+                text: value.to_owned(),
+                at,
+            };
+            match name {
+                "idle" => limit(1, 900),
+                "absolute" => limit(1, 43_200),
+                "background" => limit(0, 30),
+                "seconds" => limit(1, 300),
+                _ => Field::Frame,
+            }
+        }
         ("slot", 1) => Field::Secret,
         ("escrow", 1) | ("mac", 2) => Field::Signed,
         ("retired", 1) => Field::Provider,

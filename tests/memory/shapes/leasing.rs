@@ -21,7 +21,8 @@ pub(crate) fn lease(child: &Child) {
         child.stop("lease");
         drop(lease);
         child.stop("open");
-        assert!(escaped.get(id).unwrap().is_none());
+        let refused = escaped.get(id).unwrap_err().kind();
+        assert_eq!(refused, ErrorKind::LeaseExpired);
     }
     lock(child, vault, session);
 }

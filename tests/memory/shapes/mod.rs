@@ -3,6 +3,7 @@
 //! else, `locked` where nothing may.
 
 pub(crate) mod erasing;
+pub(crate) mod expiring;
 pub(crate) mod importing;
 pub(crate) mod leasing;
 pub(crate) mod making;

@@ -83,7 +83,7 @@ pub(crate) fn abandoned_lease_iterator(child: &Child) {
     child.stop("open");
     assert_eq!(
         matches.next().unwrap().unwrap_err().kind(),
-        ErrorKind::LeaseRequired
+        ErrorKind::LeaseExpired
     );
     drop(matches);
     lock(child, vault, session);

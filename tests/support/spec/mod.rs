@@ -59,6 +59,8 @@ pub struct Header {
     pub text: String,
     pub vault: [u8; 16],
     pub generation: u64,
+    /// The lines of the policy, each after its first word.
+    pub policy: [String; 2],
     pub slots: Vec<Slot>,
     pub retired: Vec<String>,
     /// Class, where its line begins, MAC; in the order of the file.
@@ -139,6 +141,8 @@ impl Header {
         assert_eq!(next("suite ").unwrap().1, "1");
         let vault = array(&unhex(next("vault ").unwrap().1));
         let generation = next("generation ").unwrap().1.parse().unwrap();
+        let policy = [next("session ").unwrap().1, next("lease ").unwrap().1];
+        check_policy(policy);
         let mut slots = Vec::new();
         while let Some((_, line)) = next("slot ") {
             let (_, kind) = line.split_once(' ').unwrap();
@@ -177,6 +181,7 @@ impl Header {
             text: text.to_owned(),
             vault,
             generation,
+            policy: policy.map(str::to_owned),
             slots,
             retired,
             macs,
@@ -352,5 +357,25 @@ impl Kdf {
         assert!((19_456..=1_048_576).contains(&kdf.memory_kib));
         assert!((2..=16).contains(&kdf.passes) && (1..=8).contains(&kdf.lanes));
         kdf
+    }
+}
+
+/// The limits of sessions and leases, each within the bounds of the specification.
+fn check_policy([session, lease]: [&str; 2]) {
+    let fields = session.split(' ').chain(lease.split(' '));
+    let bounds = [
+        ("idle=", 1, 900),
+        ("absolute=", 1, 43_200),
+        ("background=", 0, 30),
+        ("seconds=", 1, 300),
+        ("reads=", 1, 1_000_000),
+    ];
+    assert_eq!(fields.clone().count(), bounds.len());
+    for (field, (name, least, most)) in fields.zip(bounds) {
+        let number = field.strip_prefix(name).unwrap();
+        if (name, number) != ("reads=", "unlimited") {
+            let number: u32 = number.parse().unwrap();
+            assert!((least..=most).contains(&number), "{field}");
+        }
     }
 }

@@ -13,6 +13,7 @@ mod host;
 mod peer;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use host::Keystore;
 use peer::lock::version_of;
@@ -20,7 +21,7 @@ use peer::population::{CONTENT_TYPE, KIND, Observation};
 use peer::store::Store;
 use vitalock::{
     Batch, Credentials, Kdf, KdfParameters, Options, Passphrase, Query, Record, RecordId, Session,
-    Timestamp, Vault,
+    SessionPolicy, Timestamp, Vault,
 };
 
 struct Sealed {
@@ -43,7 +44,11 @@ impl Store for Sealed {
         let (keystore, directory) = (Keystore::new(), at.join("vault"));
         let words = Passphrase::new("vier stille Reiher waten".as_bytes()).unwrap();
         let factors = Credentials::passphrase(&words).and(&keystore);
-        let options = Options::new().kdf(Kdf::Fixed(KdfParameters::FLOOR));
+        // The other peers have their turns in between.
+        let policy = SessionPolicy::new().idle(Duration::from_secs(900)).unwrap();
+        let options = Options::new()
+            .kdf(Kdf::Fixed(KdfParameters::FLOOR))
+            .session_policy(policy);
         let setup = Vault::create(&directory, options, factors).unwrap();
         let vault = setup.dangerous_without_recovery().unwrap();
         let session = vault.unlock(&factors).unwrap();
