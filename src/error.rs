@@ -5,6 +5,7 @@
 //! **Format** none.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The result of every fallible call in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -26,7 +27,7 @@ pub enum InvalidationReason {
 /// # Security
 ///
 /// `Display`, `Debug` and the source chain hold fixed words, operating-system and SQLite result
-/// numbers and positions in a JSON document. They hold no secret, no path, no identifier of a
+/// numbers, seconds to wait and positions in a JSON document. They hold no secret, no path, no identifier of a
 /// person and no clinical value, so an error may be logged.
 pub struct Error {
     kind: ErrorKind,
@@ -38,6 +39,7 @@ enum Detail {
     Os(i32),
     Sqlite(i32),
     Invalidated(InvalidationReason),
+    RetryAfter(Duration),
     JsonPath(Box<str>),
 }
 
@@ -67,6 +69,14 @@ impl Error {
     pub fn invalidation_reason(&self) -> Option<InvalidationReason> {
         match self.detail {
             Detail::Invalidated(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// How long to wait before the next attempt, for [`ErrorKind::Throttled`].
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.detail {
+            Detail::RetryAfter(wait) => Some(wait),
             _ => None,
         }
     }
@@ -101,6 +111,13 @@ impl Error {
         }
     }
 
+    pub(crate) fn throttled(wait: Duration) -> Self {
+        Self {
+            kind: ErrorKind::Throttled,
+            detail: Detail::RetryAfter(wait),
+        }
+    }
+
     pub(crate) fn at_json_path(kind: ErrorKind, path: impl Into<Box<str>>) -> Self {
         Self {
             kind,
@@ -132,6 +149,7 @@ impl fmt::Display for Error {
                 f.write_str(" (the lock screen was removed)")
             }
             Detail::Invalidated(InvalidationReason::Other) => Ok(()),
+            Detail::RetryAfter(wait) => write!(f, " (for {} s)", wait.as_secs().saturating_add(1)),
             Detail::JsonPath(path) => write!(f, " (at {path})"),
         }
     }
@@ -251,6 +269,9 @@ kinds! {
     ShareMissing => "the device share is missing",
     /// The share cannot be released just now: the device is locked or the server is out of reach.
     ShareUnavailable => "the device share is temporarily unavailable",
+    /// The slot failed ten times in a row, and opens nothing any more: recover, or replace it from
+    /// another slot.
+    SlotDisabled => "the key slot is disabled after too many failed attempts",
     /// The vault already has the most key slots it may have (16), or waits for the most platform
     /// keys to be destroyed (32).
     SlotTableFull => "the vault has no room for another key slot",
@@ -261,6 +282,9 @@ kinds! {
     StorageFull => "there is no space left",
     /// Something that the vault's keys vouch for was changed.
     TamperDetected => "the vault was tampered with",
+    /// The slot failed so often that the next attempt has to wait: [`Error::retry_after`] says how
+    /// long.
+    Throttled => "too many attempts failed, and the next has to wait",
     /// The factors are wrong or the slot is damaged; the two cannot be told apart.
     UnlockFailed => "the factors do not open the vault",
     /// The vault was written by a version this one does not know.

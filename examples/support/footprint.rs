@@ -129,6 +129,7 @@ pub(crate) fn report(files: &Files, older: Option<&Files>) -> Vec<String> {
             Units::Pages => format!(", {count} pages, sealed"),
             Units::Frames => format!(", {count} frames, sealed"),
             Units::Clear if bytes.is_empty() => String::new(),
+            Units::Clear if name == "attempts" => ", clear numbers".to_owned(),
             Units::Clear => ", clear text: the form of the key slots, and sealed keys".to_owned(),
         };
         lines.push(format!("{name}: {} bytes{made_of}", bytes.len()));

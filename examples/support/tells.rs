@@ -30,6 +30,12 @@ pub(crate) fn alone(files: &Files) -> Vec<String> {
             Units::Clear if name == "header" => {
                 told.extend(String::from_utf8_lossy(bytes).lines().filter_map(of_header));
             }
+            Units::Clear if name == "attempts" => {
+                told.push(
+                    "attempts: how often each key slot failed since it last opened, and when"
+                        .to_owned(),
+                );
+            }
             Units::Clear => {}
         }
     }
@@ -67,6 +73,7 @@ pub(crate) fn beside(older: &Files, newer: &Files) -> Vec<String> {
             (_, Some(before)) if before == bytes => continue,
             (Units::Frames, None) => "the class was opened since, or was not closed",
             (_, None) => "it was not there",
+            (Units::Clear, _) if name == "attempts" => "somebody unlocked the vault, or tried to",
             (Units::Clear, _) => "a slot or the policy was changed, or a key destroyed",
             (Units::Frames, Some(before)) if begun_anew(before, bytes) => {
                 "the log was begun anew: what it held went into the database, and more was written"

@@ -7,10 +7,12 @@
 //! would drop the locks that SQLite holds on it.
 //! **Format** the set-up marker, an empty file that is there until the vault is complete.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, fstat, statat};
+use rustix::fs::{AtFlags, CWD, Dir, OFlags, fstat, statat};
 use rustix::io::Errno;
 
 use super::lock::VaultLock;
@@ -141,11 +143,54 @@ impl VaultDir {
     /// not confirm the new name is no error here: see [`make_durable`](Self::make_durable).
     pub(crate) fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         debug_assert!(
-            matches!(name, FileName::Header | FileName::HeaderTwin),
-            "only a header is replaced"
+            matches!(
+                name,
+                FileName::Attempts | FileName::Header | FileName::HeaderTwin
+            ),
+            "only a small file is replaced"
         );
         let draft = FileName::HeaderDraft.text();
         atomic::replace(&self.descriptor, name.text(), draft, bytes)
+    }
+
+    /// Writes over a part of a small file, which does not get longer, and flushes it where `durable`.
+    /// It takes no room that the file does not have, so a full disk need not stop it.
+    ///
+    /// # Errors
+    ///
+    /// `TamperDetected` where the file is gone or shorter; the `Path…` kinds where it is not private;
+    /// `StorageFull`, `ReadOnly` or `Io`. The part then holds the old bytes, the new or some of each.
+    pub(crate) fn write_over(
+        &self,
+        name: FileName,
+        at: usize,
+        bytes: &[u8],
+        durable: bool,
+    ) -> Result<()> {
+        let file = self.open_small(name)?;
+        let length = fstat(&file).map_err(errno::reading)?.st_size;
+        if usize::try_from(length).ok() < Some(at.saturating_add(bytes.len())) {
+            return Err(ErrorKind::TamperDetected.into());
+        }
+        let at = u64::try_from(at).map_err(|_| ErrorKind::Io)?;
+        file.write_all_at(bytes, at)
+            .map_err(|error| errno::of_io(&error, errno::writing))?;
+        if durable { atomic::sync(&file) } else { Ok(()) }
+    }
+
+    /// Flushes a small file to the medium.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write_over`](Self::write_over).
+    pub(crate) fn flush(&self, name: FileName) -> Result<()> {
+        atomic::sync(self.open_small(name)?)
+    }
+
+    fn open_small(&self, name: FileName) -> Result<File> {
+        debug_assert!(!name.is_database(), "a database is opened by SQLite alone");
+        let file = private::open(&self.descriptor, name.text(), OFlags::RDWR)?;
+        Ok(File::from(file.ok_or(ErrorKind::TamperDetected)?))
     }
 
     /// Makes every name in the directory durable: a header that was replaced is then the one that

@@ -7,6 +7,7 @@
 /// The names of a vault's files; nothing else invents a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileName {
+    Attempts,
     Emergency,
     Header,
     HeaderDraft,
@@ -22,6 +23,7 @@ impl FileName {
 
     pub(super) fn text(self) -> &'static str {
         match self {
+            Self::Attempts => "attempts",
             Self::Emergency => "emergency.db",
             Self::Header => "header",
             Self::HeaderDraft => "header.draft",
@@ -47,7 +49,7 @@ impl FileName {
         let databases = Self::DATABASES.into_iter().flat_map(|name| {
             ["", WAL, ROLLBACK_JOURNAL, SHARED_MEMORY].map(|suffix| name.companion(suffix))
         });
-        databases.chain([Self::HeaderDraft.text().to_owned()])
+        databases.chain([Self::Attempts, Self::HeaderDraft].map(|name| name.text().to_owned()))
     }
 }
 

@@ -26,7 +26,7 @@ pub struct VaultSize {
     /// emptied into the databases as it goes on, where something is erased, and when it ends; after
     /// a crash, at the next unlock.
     pub logs: u64,
-    /// The header's copies, with the key slots.
+    /// The header's copies, with the key slots, and the table of failed attempts.
     pub headers: u64,
 }
 
@@ -47,6 +47,7 @@ pub(super) fn of(dir: impl AsFd) -> Result<VaultSize> {
         })
     };
     let headers = [
+        FileName::Attempts,
         FileName::Header,
         FileName::HeaderTwin,
         FileName::HeaderDraft,

@@ -36,19 +36,26 @@ impl<'a> Factors<'a> {
     }
 }
 
-/// Stretches and releases what a wrap asks for and joins it (spec 02, "Factors").
+/// Stretches and releases what a wrap asks for and joins it (spec 02, "Factors"). Between the two it
+/// calls `attempt`.
 ///
 /// # Errors
 ///
-/// Those of the host's share, and [`ErrorKind::OutOfMemory`]. A wrap that needs a factor which is
+/// Those of `attempt` and of the host's share, and [`ErrorKind::OutOfMemory`]. A wrap that needs a factor which is
 /// not there is [`ErrorKind::NoMatchingSlot`].
-pub(crate) fn gather(wrap: &Wrap, purpose: Purpose, factors: Factors<'_>) -> Result<SecretBytes> {
+pub(crate) fn gather(
+    wrap: &Wrap,
+    purpose: Purpose,
+    factors: Factors<'_>,
+    attempt: impl FnOnce() -> Result<()>,
+) -> Result<SecretBytes> {
     let missing = ErrorKind::NoMatchingSlot;
     // The share first: it is what a person can cancel, and Argon2 would be spent for nothing.
     let share = match &wrap.share {
         Some(enrolled) => Some(enrolled.release(factors.share.ok_or(missing)?, purpose)?),
         None => None,
     };
+    attempt()?;
     let stretched = match &wrap.kdf {
         Some((parameters, salt)) => Some(kdf::stretch(
             factors.passphrase.ok_or(missing)?,

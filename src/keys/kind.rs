@@ -58,6 +58,12 @@ impl SlotKind {
         matches!(self, Self::Primary | Self::Biometric | Self::RecoveryShare)
     }
 
+    /// Whether a factor of the slot is one that somebody may guess. What the hardware releases it
+    /// counts itself.
+    pub(crate) const fn is_guessable(self) -> bool {
+        !matches!(self, Self::Biometric)
+    }
+
     /// Whether the slot opens the vault for its owner without a recovery.
     pub(crate) const fn is_everyday(self) -> bool {
         matches!(self, Self::Primary | Self::Passphrase)

@@ -3,7 +3,7 @@
 //! **Does** stretch passphrases, ask hosts for their shares, read and write key slots and the
 //! header's text, derive every key from the class keys.
 //! **Never** touches a file, makes a key on an error path, or derives a class key from a factor.
-//! **Format** docs/spec/01-header.md and docs/spec/02-keys.md.
+//! **Format** docs/spec/01-header.md, docs/spec/02-keys.md and docs/spec/07-attempts.md.
 //!
 //! ```text
 //! slot, purpose standard:  passphrase --Argon2id--+ share + code --HKDF--> Standard, Emergency key
@@ -12,6 +12,7 @@
 //! subject key (random, one per person and class) --> record bodies
 //! ```
 
+mod attempts;
 mod class_keys;
 mod code;
 mod credentials;
@@ -36,6 +37,7 @@ pub use passphrase::Passphrase;
 pub use policy::SessionPolicy;
 pub use share::{KeyShare, Purpose, ShareError, ShareSink};
 
+pub(crate) use attempts::{Attempts, Failed};
 pub(crate) use class_keys::{ClassKeys, TokenSpace};
 pub(crate) use code::{Code, CodeKey};
 pub(crate) use factors::Factors;

@@ -78,10 +78,12 @@ impl Slot {
         }
     }
 
-    /// Opens the wrap for a purpose.
+    /// Opens the wrap for a purpose. `attempt` is called once the share is released, and before
+    /// anything is made of the factors that a person knows.
     ///
     /// # Errors
     ///
+    /// Those of `attempt`;
     /// [`ErrorKind::UnlockFailed`] for wrong factors and for a damaged slot,
     /// [`ErrorKind::NoMatchingSlot`] where the slot does not serve this purpose, and those of the
     /// host's share.
@@ -90,9 +92,10 @@ impl Slot {
         vault: VaultId,
         purpose: WrapPurpose,
         factors: Factors<'_>,
+        attempt: impl FnOnce() -> Result<()>,
     ) -> Result<Vec<ClassKeys>> {
         let wrap = self.wrap(purpose).ok_or(ErrorKind::NoMatchingSlot)?;
-        let joined = factors::gather(wrap, purpose.of_share(), factors)?;
+        let joined = factors::gather(wrap, purpose.of_share(), factors, attempt)?;
         let binding = wrap.binding(vault, self);
         let (kek, commitment) = derive::slot_key(&wrap.salt, &joined, &binding);
         if !bool::from(commitment.ct_eq(&wrap.commitment)) {
@@ -193,7 +196,7 @@ impl Slot {
         let roots: Vec<&[u8]> = roots.collect();
         let slot_line = slot_line(self.id, self.kind);
         let binding = wrap.binding_in(vault, &slot_line);
-        let joined = factors::gather(wrap, purpose.of_share(), factors)?;
+        let joined = factors::gather(wrap, purpose.of_share(), factors, || Ok(()))?;
         let (kek, commitment) = derive::slot_key(&wrap.salt, &joined, &binding);
         wrap.commitment = commitment;
         wrap.key = sealing::seal(&kek, binding.as_str(), &roots)?
@@ -212,7 +215,7 @@ impl Slot {
         keys: &[&ClassKeys],
     ) -> Result<()> {
         let opened = self
-            .open(vault, purpose, factors)
+            .open(vault, purpose, factors, || Ok(()))
             .map_err(|error| match error.kind() {
                 ErrorKind::UnlockFailed => ErrorKind::ShareMisbehaved.into(),
                 _ => error,

@@ -57,7 +57,7 @@ fn a_slot_whose_envelope_opens_under_two_keys_opens_for_one_passphrase() {
     ] {
         slot.wraps[0].commitment = commitment;
         for (words, opens) in words.iter().zip(expected) {
-            let opened = slot.open(vault, WrapPurpose::Standard, factors_of(words));
+            let opened = slot.open(vault, WrapPurpose::Standard, factors_of(words), || Ok(()));
             match opened {
                 Ok(keys) => assert!(opens && keys.len() == 2),
                 Err(error) => assert!(!opens && error.kind() == ErrorKind::UnlockFailed),
@@ -93,7 +93,7 @@ fn binding(vault: VaultId, slot: &Slot) -> String {
 /// The key-encryption key and the commitment that a passphrase gives for the slot's one wrap.
 fn keys_of(slot: &Slot, words: &Passphrase, binding: &str) -> (SecretKey, [u8; 32]) {
     let wrap = &slot.wraps[0];
-    let joined = factors::gather(wrap, Purpose::Standard, factors_of(words)).unwrap();
+    let joined = factors::gather(wrap, Purpose::Standard, factors_of(words), || Ok(())).unwrap();
     derive::slot_key(&wrap.salt, &joined, binding)
 }
 

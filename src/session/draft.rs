@@ -185,7 +185,9 @@ impl Draft {
                 }
                 SlotKind::RecoveryShare
                     if factors.share.is_some()
-                        && slot.open(vault, WrapPurpose::Standard, factors).is_err() =>
+                        && slot
+                            .open(vault, WrapPurpose::Standard, factors, || Ok(()))
+                            .is_err() =>
                 {
                     self.retired.extend(slot.shares());
                     *slot = new.make(vault, keys, false)?;

@@ -7,6 +7,7 @@ use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use super::copies::read_copies;
 use super::live::{Held, Inner};
 use super::opening::{Opening, Place};
+use super::throttle::Table;
 use super::timer;
 use super::watch::LockReason;
 use crate::error::{ErrorKind, Result};
@@ -124,6 +125,7 @@ impl Opening {
         let dir = VaultDir::open(&self.path)?;
         let lock = dir.lock()?;
         let same = self.copies().read_again(read_copies(&dir)?)?;
+        *self.table() = Table::read(&dir)?;
         self.put_place(Some(Place::new(dir, lock)));
         if let Some(session) = active.session.upgrade() {
             if !same {

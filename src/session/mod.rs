@@ -26,6 +26,7 @@ mod shrink;
 mod slots;
 #[cfg(test)]
 mod spec_vectors;
+mod throttle;
 mod timer;
 mod transaction;
 mod watch;
@@ -44,3 +45,4 @@ pub(crate) use classes::create_database;
 pub(crate) use draft::{NewSlot, check_passphrase, recovery_slots};
 pub(crate) use opening::{Opening, Unlocked};
 pub(crate) use recovery::renew_everything;
+pub(crate) use throttle::Table as Attempts;

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::copies::{Copies, read_copies};
 use super::lifecycle::Active;
+use super::slots::SlotInfo;
+use super::throttle::{Counted, Table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{FileName, VaultDir, VaultLock, VaultSize};
 use crate::id::{SlotId, VaultId};
@@ -24,6 +26,8 @@ pub(crate) struct Opening {
     /// Set first when pausing begins, so that no new call starts.
     pub(super) pausing: AtomicBool,
     header: Mutex<Copies>,
+    /// How often the slots were tried in vain.
+    pub(super) attempts: Mutex<Table>,
     /// Held for the whole of a change of the header.
     changing: Mutex<()>,
     pub(super) active: Mutex<Active>,
@@ -57,13 +61,15 @@ impl Opening {
     /// files.
     pub(crate) fn read(dir: VaultDir, lock: VaultLock) -> Result<Self> {
         let candidates = read_copies(&dir)?;
-        Ok(Self::with_copies(dir, lock, candidates, false))
+        let attempts = Table::read(&dir)?;
+        Ok(Self::with_copies(dir, lock, candidates, false, attempts))
     }
 
     /// A vault whose header was just written.
     pub(crate) fn made(dir: VaultDir, lock: VaultLock, text: &str) -> Result<Self> {
         let stored = StoredHeader::parse(text.as_bytes())?;
-        Ok(Self::with_copies(dir, lock, vec![Arc::new(stored)], true))
+        let copies = vec![Arc::new(stored)];
+        Ok(Self::with_copies(dir, lock, copies, true, Table::made()))
     }
 
     fn with_copies(
@@ -71,6 +77,7 @@ impl Opening {
         lock: VaultLock,
         candidates: Vec<Arc<StoredHeader>>,
         authentic: bool,
+        attempts: Table,
     ) -> Self {
         let header = Mutex::new(Copies {
             candidates,
@@ -82,6 +89,7 @@ impl Opening {
             place: RwLock::new(Some(Place::new(dir, lock))),
             pausing: AtomicBool::new(false),
             header,
+            attempts: Mutex::new(attempts),
             changing: Mutex::new(()),
             active: Mutex::default(),
         }
@@ -146,14 +154,22 @@ impl Opening {
         )
     }
 
+    /// What may be known of the slots.
+    pub(crate) fn slots(&self) -> Vec<SlotInfo> {
+        let header = &self.newest().header;
+        let info = |slot| SlotInfo::of(self, header, slot);
+        header.slots.iter().map(info).collect()
+    }
+
     /// Opens the wrap for a purpose with whichever slot takes these factors, and authenticates the
     /// header with the keys that come out (spec 01, "Two copies"). The header counts as it is then:
     /// a slot that was taken out meanwhile opens nothing.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnlockFailed`], [`ErrorKind::NoMatchingSlot`], [`ErrorKind::TamperDetected`]
-    /// and those of the share.
+    /// [`ErrorKind::UnlockFailed`], [`ErrorKind::NoMatchingSlot`], [`ErrorKind::TamperDetected`],
+    /// [`ErrorKind::Throttled`], [`ErrorKind::SlotDisabled`], those of the share, and of the files
+    /// where the attempt cannot be counted.
     pub(crate) fn unlock(
         &self,
         kind: SlotKind,
@@ -165,6 +181,7 @@ impl Opening {
         // must not wait for a finger.
         let candidates = self.copies().candidates.clone();
         let mut failure: Option<Error> = None;
+        let mut counted = Counted::default();
         let mut tried = Vec::new();
         for copy in &candidates {
             let vault = copy.header.vault;
@@ -183,20 +200,33 @@ impl Opening {
                     continue;
                 }
                 tried.push(attempt);
-                let opened = slot.open(vault, purpose, factors).and_then(|keys| {
+                if let Err(error) = self.admit(&copy.header, slot) {
+                    failure = Some(telling(failure, error));
+                    continue;
+                }
+                let count = || self.count(&copy.header, slot, &mut counted);
+                let opened = slot.open(vault, purpose, factors, count).and_then(|keys| {
                     self.copies().believe(slot, purpose, &keys)?;
                     let slot = slot.id;
                     Ok(Unlocked { keys, slot })
                 });
                 match opened {
-                    Ok(found) => return Ok(found),
+                    Ok(found) => {
+                        self.forgive(&counted, Some(slot.id));
+                        return Ok(found);
+                    }
                     // Whoever cancelled one prompt is not shown another.
                     Err(error) if error.kind() == ErrorKind::ShareCancelled => return Err(error),
                     Err(error) => failure = Some(telling(failure, error)),
                 }
             }
         }
-        Err(failure.unwrap_or_else(|| ErrorKind::NoMatchingSlot.into()))
+        let failure = failure.unwrap_or_else(|| ErrorKind::NoMatchingSlot.into());
+        if failure.kind() == ErrorKind::OutOfMemory {
+            // Nothing was tried after all.
+            self.forgive(&counted, None);
+        }
+        Err(failure)
     }
 
     /// Makes both files say what the keys vouched for. What stops it, such as a full disk, does
@@ -295,17 +325,17 @@ impl Opening {
     }
 }
 
-/// Of two failures the one that says more: tampering before all, and a key that another device may
-/// hold after all.
+/// Of two failures the one that says more: tampering before all, then what keeps a slot from being
+/// tried, and a key that another device may hold after all before none.
 fn telling(earlier: Option<Error>, later: Error) -> Error {
+    let weight = |error: &Error| match error.kind() {
+        ErrorKind::TamperDetected => 3,
+        ErrorKind::Throttled | ErrorKind::SlotDisabled => 2,
+        ErrorKind::ShareMissing => 0,
+        _ => 1,
+    };
     match earlier {
-        Some(earlier)
-            if later.kind() != ErrorKind::TamperDetected
-                && (earlier.kind() != ErrorKind::ShareMissing
-                    || later.kind() == ErrorKind::ShareMissing) =>
-        {
-            earlier
-        }
+        Some(earlier) if weight(&later) <= weight(&earlier) => earlier,
         _ => later,
     }
 }

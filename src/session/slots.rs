@@ -1,6 +1,7 @@
 //! The key slots: add, replace, remove, each as one new header.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::draft::{Draft, NewSlot, check_passphrase, strongest};
 use super::lease::Lease;
@@ -27,10 +28,18 @@ pub struct SlotInfo {
     pub provider: Option<String>,
     /// The cost of stretching its passphrase.
     pub kdf: Option<KdfParameters>,
+    /// How many attempts failed since the last that succeeded; 0 for a biometric slot, whose
+    /// failures the platform counts.
+    pub failed_attempts: u32,
+    /// How long the next attempt has to wait; zero where it need not.
+    pub retry_after: Duration,
+    /// Ten attempts failed in a row, and the slot opens nothing any more.
+    pub disabled: bool,
 }
 
 impl SlotInfo {
-    pub(crate) fn of(slot: &Slot) -> Self {
+    pub(crate) fn of(opening: &Opening, header: &Header, slot: &Slot) -> Self {
+        let (failed_attempts, retry_after, disabled) = opening.attempts_of(header, slot);
         let share = slot.wraps.iter().find_map(|wrap| wrap.share.as_ref());
         Self {
             id: slot.id,
@@ -42,6 +51,9 @@ impl SlotInfo {
                 .iter()
                 .find_map(|wrap| wrap.kdf)
                 .map(|(cost, _)| cost),
+            failed_attempts,
+            retry_after,
+            disabled,
         }
     }
 }
@@ -67,15 +79,7 @@ impl<'a> Slots<'a> {
     ///
     /// [`ErrorKind::Locked`].
     pub fn list(&self) -> Result<Vec<SlotInfo>> {
-        self.lease.with_keys(|opening, _| {
-            Ok(opening
-                .newest()
-                .header
-                .slots
-                .iter()
-                .map(SlotInfo::of)
-                .collect())
-        })
+        self.lease.with_keys(|opening, _| Ok(opening.slots()))
     }
 
     /// Adds a slot for these factors: a second passphrase and share, which the recovery slots then

@@ -135,7 +135,7 @@ fn every_slot_of_the_vector_gives_its_class_keys_and_they_verify_the_header() {
         };
         for &purpose in purposes {
             let opened = slot
-                .open(vault, purpose, factors)
+                .open(vault, purpose, factors, || Ok(()))
                 .expect("the factors are right");
             assert!(
                 opened

@@ -1,109 +1,13 @@
 //! Limits of a whole vault, just before, at and just after them, by a clock that the test holds.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::scene::{SECOND, Scene, is_open};
 use crate::class::Class;
 use crate::error::ErrorKind;
-use crate::keys::{Credentials, Kdf, KdfParameters, Passphrase, SessionPolicy};
+use crate::keys::{Credentials, Passphrase, SessionPolicy};
 use crate::records::{Query, Record};
-use crate::session::{LockReason, Session};
-use crate::time::{Clock, Moment};
-use crate::vault::{Options, Vault};
-
-/// Both clocks, so many microseconds after they began.
-struct Hands(Mutex<i64>);
-
-impl Clock for Hands {
-    fn now(&self) -> Moment {
-        let now = *self.0.lock().unwrap();
-        Moment {
-            steady: 5_000_000 + now,
-            wall: 1_800_000_000_000_000 + now,
-        }
-    }
-}
-
-impl Hands {
-    fn put(&self, micros: i64) {
-        *self.0.lock().unwrap() = micros;
-    }
-
-    fn put_seconds(&self, seconds: i64) {
-        self.put(seconds * SECOND);
-    }
-}
-
-struct Scene {
-    _scratch: tempfile::TempDir,
-    dir: PathBuf,
-    words: Passphrase,
-    hands: Arc<Hands>,
-    vault: Vault,
-}
-
-const SECOND: i64 = 1_000_000;
-
-impl Scene {
-    fn with(policy: SessionPolicy) -> Self {
-        let scratch = tempfile::tempdir().unwrap();
-        let dir = std::fs::canonicalize(scratch.path()).unwrap().join("vault");
-        let words = Passphrase::new(b"vier stille Reiher waten").unwrap();
-        let options = Options::new()
-            .kdf(Kdf::Fixed(KdfParameters::FLOOR))
-            .session_policy(policy);
-        let setup = Vault::create(&dir, options, Credentials::passphrase(&words)).unwrap();
-        let vault = setup.dangerous_without_recovery().unwrap();
-        let hands = Arc::new(Hands(Mutex::new(0)));
-        let clock: Arc<dyn Clock> = hands.clone();
-        let vault = vault.with_clock(clock);
-        Self {
-            _scratch: scratch,
-            dir,
-            words,
-            hands,
-            vault,
-        }
-    }
-
-    fn factors(&self) -> Credentials<'_> {
-        Credentials::passphrase(&self.words)
-    }
-
-    /// A session that begins at the clocks' beginning and holds three records.
-    fn unlock(&self) -> Session {
-        self.hands.put(0);
-        let session = self.vault.unlock(&self.factors()).unwrap();
-        while session.count(&Query::new()).unwrap() < 3 {
-            session.put(Record::new("Note", "body")).unwrap();
-        }
-        session
-    }
-
-    /// Waits until the timer has closed every file of this name.
-    #[expect(
-        clippy::disallowed_types,
-        clippy::disallowed_methods,
-        reason = "the timer wakes by the system's clock"
-    )]
-    fn wait_until_closed(&self, name: &str) {
-        let path = self.dir.join(name);
-        let begun = std::time::Instant::now();
-        while is_open(&path) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "nothing closes");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-/// Whether this process has the file open.
-fn is_open(path: &Path) -> bool {
-    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
-    descriptors
-        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
-        .any(|target| target == path)
-}
+use crate::session::LockReason;
 
 /// Just before, at and just after so many seconds.
 fn around(seconds: i64) -> [(i64, bool); 3] {

@@ -161,13 +161,7 @@ impl Vault {
     /// The key slots, as the header says. While the vault was not unlocked by this handle nothing
     /// vouches for it.
     pub fn slots(&self) -> Vec<SlotInfo> {
-        self.opening
-            .newest()
-            .header
-            .slots
-            .iter()
-            .map(SlotInfo::of)
-            .collect()
+        self.opening.slots()
     }
 
     /// When sessions and leases end by themselves, as the header says. While the vault was not

@@ -9,7 +9,11 @@ mod expiry_tests;
 mod handle;
 mod options;
 mod recovery;
+#[cfg(test)]
+mod scene;
 mod setup;
+#[cfg(test)]
+mod throttle_tests;
 
 pub use handle::Vault;
 pub use options::Options;

@@ -11,7 +11,9 @@ use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir};
 use crate::id::VaultId;
 use crate::keys::{ClassKeys, Credentials, Factors, Header, KdfParameters, RecoveryCode, Slot};
-use crate::session::{NewSlot, Opening, check_passphrase, create_database, recovery_slots};
+use crate::session::{
+    Attempts, NewSlot, Opening, check_passphrase, create_database, recovery_slots,
+};
 
 /// A vault about to be made. Show [`recovery_code`](Self::recovery_code), have it typed back, and
 /// call [`confirm_recovery`](Self::confirm_recovery); until then nothing is on disk and no platform
@@ -87,6 +89,7 @@ impl<'a> Setup<'a> {
         let dir = VaultDir::create(&self.path)?;
         let lock = dir.lock()?;
         dir.begin_setup(&lock)?;
+        Attempts::make(&dir)?;
         let vault = VaultId::make()?;
         let make = |class| ClassKeys::make(vault, class);
         let keys = [

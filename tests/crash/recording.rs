@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::child::{FAST, Task, run};
-use crate::support::files_of;
+use crate::support::all_files_of;
 
 /// A file, whatever its name is meanwhile.
 pub(crate) type Inode = usize;
@@ -55,7 +55,7 @@ impl Recording {
     pub(crate) fn of(task: Task, dir: &Path, more: &[&str]) -> Self {
         let log = dir.with_extension("recording");
         let first = if dir.exists() {
-            files_of(dir)
+            all_files_of(dir)
         } else {
             BTreeMap::new()
         };

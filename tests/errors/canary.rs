@@ -111,6 +111,10 @@ fn is_number(rest: &str) -> bool {
             .strip_prefix("operating system error ")
             .is_some_and(number)
         || inner.strip_prefix("SQLite result ").is_some_and(number)
+        || inner
+            .strip_prefix("for ")
+            .and_then(|wait| wait.strip_suffix(" s"))
+            .is_some_and(number)
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::process::{
     DEVICE, STRANGER, elsewhere, elsewhere_as, elsewhere_below, factors, give_away, make_plain,
     may_trace, run,
 };
+use crate::support::spec::attempts;
 use crate::support::unsealed::Opener;
 use crate::support::{Keystore, Scratch, options};
 
@@ -168,7 +169,20 @@ fn of_factors(seen: &mut Seen) {
     let alone = vault.unlock(&Credentials::passphrase(&words));
     seen.error(ErrorKind::NoMatchingSlot, alone);
     let wrong = Passphrase::new(b"canary-wrong passphrase").unwrap();
-    seen.error(ErrorKind::UnlockFailed, vault.unlock(&factors(&wrong)));
+    for _ in 0..3 {
+        seen.error(ErrorKind::UnlockFailed, vault.unlock(&factors(&wrong)));
+    }
+    seen.error(ErrorKind::Throttled, vault.unlock(&factors(&words)));
+    let (place, credentials) = (Place::new(), factors(&words));
+    let setup = Vault::create(place.vault(), options(), credentials).unwrap();
+    let code = setup.recovery_code().reveal(str::to_owned);
+    let vault = setup.confirm_recovery(code.as_bytes()).unwrap();
+    let slot = vault.slots()[0].id.to_bytes();
+    drop(vault);
+    let table = attempts::table(&[(slot, 10, 0)]);
+    fs::write(place.vault().join("attempts"), table).unwrap();
+    let vault = place.open().unwrap();
+    seen.error(ErrorKind::SlotDisabled, vault.unlock(&credentials));
     let mistyped = RecoveryCode::parse(b"canary");
     seen.error(ErrorKind::RecoveryCodeMistyped, mistyped);
     let [one, other] = [Place::new(), Place::new()];

@@ -8,8 +8,9 @@ use crate::process::{STRANGER, Talking, elsewhere, elsewhere_as, give_away};
 use crate::support::Scratch;
 use crate::tree::{Found, names};
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "",
+    "attempts",
     "emergency.db",
     "emergency.db-wal",
     "header",
@@ -93,7 +94,7 @@ fn check(dir: &Path, owner: u32, step: &str, mask: &str) -> usize {
     if ["made", "locked", "dropped", "end"].contains(&step) {
         assert_eq!(logs, 0, "{step}: {names:?}");
     }
-    for name in ["header", "header.2", "lock", "standard.db"] {
+    for name in ["attempts", "header", "header.2", "lock", "standard.db"] {
         assert!(names.contains(&name), "{name} at {step}");
     }
     logs

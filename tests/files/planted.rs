@@ -111,6 +111,7 @@ fn all_the_way(dir: &Path) -> Option<ErrorKind> {
 fn what_stands_in_the_place_of_a_file_is_refused_and_left_alone() {
     for (name, plant, kind) in plants("what_stands_in_the_place_of_a_file_is_refused") {
         for file in [
+            "attempts",
             "emergency.db",
             "header",
             "header.2",

@@ -42,7 +42,7 @@ fn walk(root: &Path, path: &Path, contents: bool, all: &mut Vec<Found>) {
         ("directory", Vec::new())
     } else if kind.is_fifo() {
         ("fifo", Vec::new())
-    } else if kind.is_file() && contents {
+    } else if kind.is_file() && contents && path.file_name() != Some(ATTEMPTS.as_ref()) {
         ("file", fs::read(path).unwrap())
     } else if kind.is_file() {
         ("file", Vec::new())
@@ -67,3 +67,6 @@ fn walk(root: &Path, path: &Path, contents: bool, all: &mut Vec<Found>) {
         }
     }
 }
+
+/// Every attempt writes into it, whatever comes of it. Its content is left out.
+const ATTEMPTS: &str = "attempts";

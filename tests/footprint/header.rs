@@ -93,6 +93,7 @@ fn the_header_has_the_words_of_the_format_and_random_bytes_and_records_do_not_ch
     assert_eq!(made["lock"], b"");
     let names: Vec<_> = worked.keys().map(String::as_str).collect();
     let fixed = [
+        "attempts",
         "emergency.db",
         "header",
         "header.2",

@@ -178,6 +178,7 @@ fn code_bytes(code: &str) -> Vec<u8> {
 
 fn names_are_those_of_the_format(place: &Place) {
     let names = [
+        "attempts",
         "emergency.db",
         "header",
         "header.2",

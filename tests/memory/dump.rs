@@ -109,9 +109,13 @@ pub(crate) fn search(process: u32, pieces: &Pieces) -> (Vec<Hit>, u64) {
     let (mut hits, mut searched) = (Vec::new(), 0);
     for region in regions(&maps).filter(|region| !region.name.starts_with("[v")) {
         let mut bytes = vec![0; (region.end - region.start) as usize];
-        memory
-            .read_exact_at(&mut bytes, region.start)
-            .unwrap_or_else(|error| panic!("{} cannot be read: {error}", region.name));
+        if let Err(error) = memory.read_exact_at(&mut bytes, region.start) {
+            // A thread that has just ended takes its stack with it.
+            let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+            let still = regions(&maps).any(|now| now.start < region.end && region.start < now.end);
+            assert!(!still, "{} cannot be read: {error}", region.name);
+            continue;
+        }
         searched += bytes.len() as u64;
         pieces.search(&bytes, |at, needle| {
             let around = at.saturating_sub(64)..(at + 96).min(bytes.len());

@@ -50,13 +50,20 @@ impl Scratch {
 }
 
 /// Everything in a directory: names and contents.
-pub fn files_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn all_files_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
     let file = |entry: std::fs::DirEntry| {
         let name = entry.file_name().into_string().unwrap();
         (name, std::fs::read(entry.path()).unwrap())
     };
     entries.map(file).collect()
+}
+
+/// Everything in a vault's directory but the table of failed attempts, which unlocking writes.
+pub fn files_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = all_files_of(dir);
+    files.remove("attempts");
+    files
 }
 
 pub const WORDS_TEXT: &str = "vier stille Reiher waten";

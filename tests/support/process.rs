@@ -133,6 +133,14 @@ impl Talking {
         self.process.wait().unwrap();
     }
 
+    /// kill -9; what it had said and was not yet heard.
+    pub fn kill_and_hear(mut self) -> Vec<String> {
+        self.process.kill().unwrap();
+        let said = std::iter::from_fn(|| self.hear()).collect();
+        self.process.wait().unwrap();
+        said
+    }
+
     /// Waits for the end; what else it printed.
     pub fn end(mut self) -> (ExitStatus, String) {
         while self.hear().is_some() {}

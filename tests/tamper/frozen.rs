@@ -30,6 +30,8 @@ pub(crate) struct Frozen {
     pub(crate) code: RecoveryCode,
     pub(crate) emergency: EmergencyCode,
     pub(crate) files: Files,
+    /// The table of failed attempts, where none has failed.
+    attempts: Vec<u8>,
 }
 
 impl Frozen {
@@ -57,6 +59,7 @@ impl Frozen {
         Self {
             code: RecoveryCode::parse(code.as_bytes()).unwrap(),
             files: read_all(&scratch.vault()),
+            attempts: fs::read(scratch.vault().join("attempts")).unwrap(),
             scratch,
             keychain,
             finger,
@@ -121,9 +124,12 @@ impl Frozen {
         }
     }
 
-    /// Opens and unlocks; what it failed with, or none where it succeeded.
+    /// Opens and unlocks; what it failed with, or none where it succeeded. No failure makes the next
+    /// attempt wait.
     pub(crate) fn failure(&self, credentials: &Credentials<'_>) -> Option<ErrorKind> {
+        self.put("attempts", &self.attempts);
         let opened = Vault::open(self.dir()).and_then(|vault| vault.unlock(credentials));
+        self.put("attempts", &self.attempts);
         opened.err().map(|error| error.kind())
     }
 

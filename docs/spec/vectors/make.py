@@ -336,3 +336,25 @@ write(
         "log": {"plain": log.hex(), "sealed": sealed_log.hex()},
     },
 )
+
+# The table of failed attempts: two records, the older of which is written over next.
+
+
+def attempts(sequence, entries):
+    record = b"vitalock/1/tries" + struct.pack("<QQ", sequence, len(entries))
+    for slot, failures, when in entries:
+        record += slot + struct.pack("<Qq", failures, when)
+    record = record.ljust(416, b"\0")
+    return (record + hashlib.sha256(record).digest()).ljust(4096, b"\0")
+
+
+older = [(fixed("attempts one", 8), 3, 77_000_000)]
+newer = older + [(fixed("attempts two", 8), 9, 0)]
+write(
+    "attempts.json",
+    {
+        "sequence": 6,
+        "entries": [[slot.hex(), failures, when] for slot, failures, when in newer],
+        "file": (attempts(6, newer) + attempts(5, older)).hex(),
+    },
+)

@@ -24,6 +24,7 @@ use std::path::Path;
 use primitives::{argon2id, hkdf};
 use unicode_normalization::UnicodeNormalization;
 
+pub mod attempts;
 mod class_keys;
 mod fields;
 pub mod pages;
