@@ -187,6 +187,11 @@ macro_rules! kinds {
 }
 
 kinds! {
+    /// The vault is anchored, and no anchor was brought or it holds nothing of this vault: see
+    /// [`Vault::unlock_restored`](crate::Vault::unlock_restored).
+    AnchorMissing => "the vault's anchor is missing",
+    /// The host cannot reach its anchor just now.
+    AnchorUnavailable => "the anchor is temporarily unavailable",
     /// The record changed since it was read, or its client id is already taken by other content.
     Conflict => "the record was changed by someone else",
     /// A database file is not what SQLite wrote: a damaged page or a file of another kind.
@@ -257,6 +262,8 @@ kinds! {
     RecoveryCodeMistyped => "the code has a typing error",
     /// The code typed back is not the one that was shown.
     RecoveryNotConfirmed => "the code typed back is not the one shown",
+    /// The vault, or a part of it, is older than what was anchored: an older copy was put back.
+    RollbackDetected => "the vault is older than it was",
     /// A session of this vault is already open; clone that one.
     SessionActive => "the vault is already unlocked",
     /// The person or the platform cancelled the release of the share.

@@ -9,6 +9,7 @@
 //! Start with [`Vault`]. How it is built is in `docs/architecture.md`, what it defends in
 //! `docs/threat-model.md`, and the bytes in `docs/spec`.
 
+mod anchor;
 mod class;
 mod error;
 pub mod fhir;
@@ -25,6 +26,7 @@ mod storage;
 mod time;
 mod vault;
 
+pub use anchor::{Anchor, AnchorError};
 pub use class::Class;
 pub use error::{Error, ErrorKind, InvalidationReason, Result};
 pub use fs::VaultSize;

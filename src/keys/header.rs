@@ -16,6 +16,8 @@ pub(crate) struct Header {
     pub(crate) vault: VaultId,
     pub(crate) generation: u64,
     pub(crate) policy: SessionPolicy,
+    /// The vault's generations are kept outside of it.
+    pub(crate) anchored: bool,
     pub(crate) slots: Vec<Slot>,
     pub(crate) retired: Vec<RetiredShare>,
 }
@@ -60,6 +62,7 @@ impl Header {
             vault: self.vault,
             generation: self.generation + 1,
             policy: self.policy,
+            anchored: self.anchored,
             slots,
             retired,
         })

@@ -18,6 +18,8 @@ pub(super) fn body(header: &Header) -> String {
         header.vault, header.generation
     );
     text.push_str(&header.policy.to_lines());
+    let anchored = if header.anchored { KEPT } else { NOT_KEPT };
+    push_line(&mut text, &format!("anchor {anchored}"));
     for slot in &header.slots {
         push_line(&mut text, &slot_line(slot.id, slot.kind));
         if let Some(escrow) = &slot.escrow {
@@ -59,6 +61,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<StoredHeader> {
     let generation = decimal(lines.field("generation ")?).ok_or(ErrorKind::HeaderDamaged)?;
     let policy = parse_policy(lines.field("session ")?, lines.field("lease ")?)
         .ok_or(ErrorKind::HeaderDamaged)?;
+    let anchored = match lines.field("anchor ")? {
+        KEPT => true,
+        NOT_KEPT => false,
+        _ => return Err(ErrorKind::HeaderDamaged.into()),
+    };
     let mut slots: Vec<Slot> = Vec::new();
     while lines.starts_with("slot ") {
         let slot = parse_slot(&mut lines)?;
@@ -84,6 +91,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<StoredHeader> {
         vault,
         generation,
         policy,
+        anchored,
         slots,
         retired,
     };
@@ -290,6 +298,8 @@ const fn purpose_name(purpose: Purpose) -> &'static str {
 }
 
 const FORMAT: &str = "vitalock";
+const KEPT: &str = "kept";
+const NOT_KEPT: &str = "none";
 
 /// The lines of a header, each ended by a line feed.
 struct Lines<'a> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::generation::Accept;
 use super::handle::Session;
 use super::matches::Matches;
 use super::opening::{Opening, Unlocked};
@@ -19,7 +20,7 @@ pub struct EmergencySession(Session);
 
 impl EmergencySession {
     pub(crate) fn begin(opening: &Arc<Opening>, unlocked: Unlocked) -> Result<Self> {
-        Session::begin(opening, unlocked, MOST).map(Self)
+        Session::begin(opening, unlocked, MOST, Accept::Fresh).map(Self)
     }
 
     /// Reads a record of the Emergency class.

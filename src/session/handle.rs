@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::classes::{OpenClasses, Reach, open_classes};
+use super::classes::{Reach, open_classes};
 use super::commit;
+use super::generation::Accept;
 use super::lease::Lease;
 use super::live::{Held, Inner};
+use super::located::find;
 use super::matches::Matches;
 use super::opening::{Opening, Unlocked};
 use super::shrink;
@@ -56,11 +58,12 @@ impl Session {
         opening: &Arc<Opening>,
         unlocked: Unlocked,
         most: Duration,
+        accept: Accept,
     ) -> Result<Self> {
         let Unlocked { keys, slot } = unlocked;
         let held = opening.activate(|| {
             let open = open_classes(opening, keys)?;
-            Ok(Arc::new(Inner::new(Arc::clone(opening), open, most)))
+            Inner::begin(Arc::clone(opening), open, most, accept).map(Arc::new)
         })?;
         Ok(Self {
             held: Arc::new(held),
@@ -78,6 +81,18 @@ impl Session {
         let mut unattended = self.clone();
         unattended.reach.attended = false;
         unattended
+    }
+
+    /// Keeps in the vault's [`Anchor`](crate::Anchor) how far it has come. What was committed before
+    /// this returns is noticed when it is taken back by putting older files in place; without it
+    /// that holds from 30 seconds later, or from the session's end.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AnchorMissing`] where the vault is not anchored,
+    /// [`ErrorKind::AnchorUnavailable`], and those of the session.
+    pub fn anchor(&self) -> Result<()> {
+        self.inner().anchor(self.reach)
     }
 
     /// Counts as activity, and does nothing else: for a person who reads what is on the screen.
@@ -382,16 +397,4 @@ impl fmt::Debug for Session {
             .field("locked", &self.inner().watch.ended().is_some())
             .finish_non_exhaustive()
     }
-}
-
-fn find(inner: &Inner, open: &OpenClasses, reach: Reach, id: RecordId) -> Result<Option<Record>> {
-    let now = Timestamp::now();
-    // Standard before Emergency: most records are there.
-    for class in open.within(reach).collect::<Vec<_>>().into_iter().rev() {
-        if let Some(located) = class.locate(id, now)? {
-            inner.release(class.class(), 1)?;
-            return class.open_row(located).map(Some);
-        }
-    }
-    Ok(None)
 }

@@ -146,7 +146,7 @@ fn settle_each(open: &OpenClasses, done: &mut Vec<(Class, Vec<Step>)>) -> Result
                 let opened = sealing::open(target.keys.intents(), &place(target, intent), body)?;
                 let steps = decode(opened.expose(), target)?;
                 open.name_durably()?;
-                let written = target.store.write(|writing| {
+                let written = target.write(|writing| {
                     if writing.reading().has_applied(intent)? {
                         return Ok(());
                     }
@@ -157,9 +157,7 @@ fn settle_each(open: &OpenClasses, done: &mut Vec<(Class, Vec<Step>)>) -> Result
                 target.names.settle(written.is_ok());
                 done.push((class, steps));
                 written?;
-                holder
-                    .store
-                    .write(|writing| writing.remove_intent(intent))?;
+                holder.write(|writing| writing.remove_intent(intent))?;
             }
         }
         forget_applied(target)?;
@@ -174,7 +172,7 @@ pub(super) fn finish(
     others: &[&OpenClass],
     intents: &[RecordId],
 ) -> Result<()> {
-    lowest.store.write(|writing| {
+    lowest.write(|writing| {
         let mut intents = intents.iter();
         intents.try_for_each(|intent| writing.remove_intent(*intent))
     })?;
@@ -184,7 +182,7 @@ pub(super) fn finish(
 /// Only where nothing waits any more.
 fn forget_applied(target: &OpenClass) -> Result<()> {
     if target.store.read(|reading| reading.has_any_applied())? {
-        target.store.write(|writing| writing.forget_applied())?;
+        target.write(|writing| writing.forget_applied())?;
     }
     Ok(())
 }

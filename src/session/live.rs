@@ -1,15 +1,18 @@
 //! A session, behind the one lock that locking takes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::time::Duration;
 
 use super::classes::{OpenClasses, Reach, open_class, open_classes};
+use super::generation::{Accept, Freshness};
 use super::open_class::OpenClass;
 use super::opening::Opening;
 use super::timer;
 use super::transaction::finish_earlier;
 use super::watch::{LockReason, Watch};
+use crate::anchor::Anchored;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::keys::ClassKeys;
@@ -18,6 +21,7 @@ use crate::keys::ClassKeys;
 pub(super) struct Inner {
     pub(super) opening: Arc<Opening>,
     pub(super) watch: Watch,
+    freshness: RwLock<Freshness>,
     /// Every call holds it shared; locking, pausing, stepping up and ending a lease hold it alone.
     phase: RwLock<Phase>,
     /// Held for the whole of a write: `true` while an intent waits to be finished.
@@ -34,15 +38,67 @@ enum Phase {
 }
 
 impl Inner {
-    pub(super) fn new(opening: Arc<Opening>, open: OpenClasses, most: Duration) -> Self {
+    /// A session over classes that were just opened, unless they are older than what was anchored.
+    pub(super) fn begin(
+        opening: Arc<Opening>,
+        open: OpenClasses,
+        most: Duration,
+        accept: Accept,
+    ) -> Result<Self> {
+        let freshness = Freshness::begin(&opening, &open, accept)?;
         let watch = Watch::begin(opening.clock(), &opening.policy(), most);
-        Self {
+        let session = Self {
             opening,
             watch,
+            freshness: RwLock::new(freshness),
             phase: RwLock::new(Phase::Open(open)),
             commit: Mutex::new(false),
             leases: AtomicU64::new(0),
+        };
+        if accept == Accept::Fresh {
+            // What a crash left ahead. Where it cannot be kept now, it is later.
+            let ahead = session.ahead(&session.alone());
+            let _ = session.keep(ahead);
         }
+        Ok(session)
+    }
+
+    /// What is on the medium and not yet anchored.
+    fn ahead(&self, phase: &Phase) -> Option<Anchored> {
+        let open = phase.open().ok()?;
+        self.freshness().ahead(&self.opening, open)
+    }
+
+    /// Anchors a state. Nothing is locked that a call needs: the host may take its time.
+    fn keep(&self, ahead: Option<Anchored>) -> Result<()> {
+        let now = self.watch.enforce();
+        let keep = |state| self.freshness().keep(&self.opening, state, now);
+        // A host that panics must not keep a session from being closed.
+        let kept = catch_unwind(AssertUnwindSafe(|| ahead.map_or(Ok(()), keep)));
+        kept.unwrap_or_else(|_| Err(ErrorKind::AnchorUnavailable.into()))
+    }
+
+    /// Anchors everything that is committed.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session, [`ErrorKind::AnchorMissing`] where the vault has no anchor,
+    /// [`ErrorKind::AnchorUnavailable`].
+    pub(super) fn anchor(&self, reach: Reach) -> Result<()> {
+        let ahead = self.with(reach, |open| {
+            let freshness = self.freshness();
+            if !freshness.is_anchored() {
+                return Err(ErrorKind::AnchorMissing.into());
+            }
+            Ok(freshness.ahead(&self.opening, open))
+        })?;
+        self.keep(ahead)
+    }
+
+    fn freshness(&self) -> RwLockReadGuard<'_, Freshness> {
+        self.freshness
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the session has ended, by now at the latest.
@@ -64,8 +120,17 @@ impl Inner {
         call: impl FnOnce(&OpenClasses) -> Result<T>,
     ) -> Result<T> {
         let now = self.watch.enforce();
-        let result = self.run(reach, now, call);
+        let mut ahead = None;
+        let result = self.run(reach, now, |open| {
+            let result = call(open);
+            if self.freshness().is_due(now) {
+                ahead = self.freshness().ahead(&self.opening, open);
+            }
+            result
+        });
         self.close_what_is_over();
+        // Where it cannot be kept now, it is later.
+        let _ = self.keep(ahead);
         result
     }
 
@@ -114,7 +179,11 @@ impl Inner {
     /// way have returned.
     pub(super) fn lock(&self, reason: LockReason) {
         self.watch.end(reason);
-        *self.alone() = Phase::Ended;
+        let mut phase = self.alone();
+        let ahead = self.ahead(&phase);
+        *phase = Phase::Ended;
+        drop(phase);
+        let _ = self.keep(ahead);
     }
 
     /// The same without waiting: the last of the calls under way closes.
@@ -135,6 +204,7 @@ impl Inner {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
+        let ahead = self.ahead(&phase);
         if ended {
             *phase = Phase::Ended;
         } else if let Phase::Open(open) = &mut *phase
@@ -143,6 +213,8 @@ impl Inner {
             self.watch.forget_lease();
             open.close_priority();
         }
+        drop(phase);
+        let _ = self.keep(ahead);
     }
 
     /// What the timer does. How long it may wait before it looks again.
@@ -170,6 +242,7 @@ impl Inner {
             return Err(ErrorKind::LeaseActive.into());
         }
         let priority = open_class(&self.opening, keys)?;
+        self.freshness().check(&priority)?;
         open.add(priority);
         let settled = super::intent::settle(open);
         if settled.is_err() {
@@ -202,12 +275,16 @@ impl Inner {
 
     /// Closes Priority, if this lease is the one that holds it open.
     pub(super) fn end_lease(&self, lease: u64) {
-        if let Phase::Open(open) = &mut *self.alone()
+        let mut phase = self.alone();
+        let ahead = self.ahead(&phase);
+        if let Phase::Open(open) = &mut *phase
             && open.lease == Some(lease)
         {
             self.watch.forget_lease();
             open.close_priority();
         }
+        drop(phase);
+        let _ = self.keep(ahead);
     }
 
     /// Closes every file and keeps the keys of the everyday classes, once calls under way have
@@ -219,6 +296,7 @@ impl Inner {
             let mut waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = finish_earlier(open, &mut waiting);
         }
+        let ahead = self.ahead(&phase);
         *phase = match std::mem::replace(&mut *phase, Phase::Ended) {
             Phase::Open(_) if self.watch.ended().is_some() => Phase::Ended,
             Phase::Open(mut open) => {
@@ -228,6 +306,8 @@ impl Inner {
             }
             other => other,
         };
+        drop(phase);
+        let _ = self.keep(ahead);
     }
 
     /// Opens the files again.
@@ -241,6 +321,12 @@ impl Inner {
             // What fails may be tried again, so these are kept until it succeeds.
             let keys = keys.iter().map(ClassKeys::again).collect();
             let open = open_classes(&self.opening, keys)?;
+            // Somebody else may have had the vault meanwhile.
+            let freshness = Freshness::begin(&self.opening, &open, Accept::Fresh)?;
+            *self
+                .freshness
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = freshness;
             *self.commit.lock().unwrap_or_else(PoisonError::into_inner) = false;
             *phase = Phase::Open(open);
         }

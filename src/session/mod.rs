@@ -11,6 +11,7 @@ mod commit;
 mod copies;
 mod draft;
 mod emergency;
+mod generation;
 mod handle;
 mod intent;
 mod lease;
@@ -43,6 +44,7 @@ pub use watch::LockReason;
 
 pub(crate) use classes::create_database;
 pub(crate) use draft::{NewSlot, check_passphrase, recovery_slots};
+pub(crate) use generation::Accept;
 pub(crate) use opening::{Opening, Unlocked};
 pub(crate) use recovery::renew_everything;
 pub(crate) use throttle::Table as Attempts;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use super::generation::{open_state, seal_state};
 use super::located::Located;
 use super::names::{Names, Subject, Term, as_u64};
 use crate::class::Class;
@@ -23,6 +24,8 @@ pub(super) struct OpenClass {
     pub(super) store: Store,
     keeps_history: bool,
     last_updated: AtomicI64,
+    /// How many commits there were (spec 08).
+    pub(super) generation: AtomicU64,
     /// How often something was erased: rows fetched before are fetched again.
     erasures: AtomicU64,
 }
@@ -35,7 +38,7 @@ impl OpenClass {
         let place = settings_place(keys);
         let settings = [SETTINGS_CODEC, keys.class().code(), u8::from(keep_history)];
         let settings = sealing::seal(keys.settings(), &place, &[&settings])?;
-        Store::create(path, keys.page_sealer(), &settings)
+        Store::create(path, keys.page_sealer(), &settings, &seal_state(keys, 1)?)
     }
 
     /// Opens the database of a class and checks that it belongs to this vault and class.
@@ -53,12 +56,14 @@ impl OpenClass {
             .read(|reading| reading.last_updated())?
             .unwrap_or(i64::MIN);
         let last_updated = AtomicI64::new(last);
+        let generation = AtomicU64::new(open_state(&keys, store.state()?)?);
         Ok(Self {
             keys,
             names: Names::new(),
             store,
             keeps_history,
             last_updated,
+            generation,
             erasures: AtomicU64::new(0),
         })
     }
@@ -98,7 +103,10 @@ impl OpenClass {
         self.store.dispel(|| {
             self.names.forget_all();
             self.erasures.fetch_add(1, Ordering::AcqRel);
-        })
+        })?;
+        let generation = open_state(&self.keys, self.store.state()?)?;
+        self.generation.store(generation, Ordering::Release);
+        Ok(())
     }
 
     /// The row with this identity, unless it has expired.

@@ -8,6 +8,7 @@ use super::copies::{Copies, read_copies};
 use super::lifecycle::Active;
 use super::slots::SlotInfo;
 use super::throttle::{Counted, Table};
+use crate::anchor::Anchor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{FileName, VaultDir, VaultLock, VaultSize};
 use crate::id::{SlotId, VaultId};
@@ -26,6 +27,7 @@ pub(crate) struct Opening {
     /// Set first when pausing begins, so that no new call starts.
     pub(super) pausing: AtomicBool,
     header: Mutex<Copies>,
+    anchor: Mutex<Option<Arc<dyn Anchor>>>,
     /// How often the slots were tried in vain.
     pub(super) attempts: Mutex<Table>,
     /// Held for the whole of a change of the header.
@@ -89,6 +91,7 @@ impl Opening {
             place: RwLock::new(Some(Place::new(dir, lock))),
             pausing: AtomicBool::new(false),
             header,
+            anchor: Mutex::new(None),
             attempts: Mutex::new(attempts),
             changing: Mutex::new(()),
             active: Mutex::default(),
@@ -98,6 +101,16 @@ impl Opening {
     #[cfg(test)]
     pub(crate) fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
+    }
+
+    /// Takes the host's anchor, for sessions to come.
+    pub(crate) fn set_anchor(&self, anchor: Arc<dyn Anchor>) {
+        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some(anchor);
+    }
+
+    pub(super) fn anchor(&self) -> Option<Arc<dyn Anchor>> {
+        let anchor = self.anchor.lock();
+        anchor.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn clock(&self) -> Arc<dyn Clock> {

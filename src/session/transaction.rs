@@ -187,7 +187,7 @@ fn nest(
     let Some((highest, lower)) = classes.split_last() else {
         return work(held);
     };
-    highest.store.write(|writing| {
+    highest.write(|writing| {
         let mut all = vec![(*highest, writing)];
         all.extend_from_slice(held);
         nest(lower, &all, work)

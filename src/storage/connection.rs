@@ -289,7 +289,13 @@ mod tests {
             .unwrap()
             .join("standard.db");
         std::fs::File::create(&path).unwrap();
-        Store::create(&path, sealer(), &Sealed::from_stored(vec![7; 64])).unwrap();
+        Store::create(
+            &path,
+            sealer(),
+            &Sealed::from_stored(vec![7; 64]),
+            &Sealed::from_stored(vec![7; 64]),
+        )
+        .unwrap();
         (directory, path)
     }
 

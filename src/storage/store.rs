@@ -35,6 +35,20 @@ pub(crate) struct Reading<'a> {
     pub(super) in_transaction: bool,
 }
 
+impl Writing<'_> {
+    /// How many rows were changed so far, by any transaction.
+    pub(crate) fn changes(&self) -> u64 {
+        self.0.total_changes()
+    }
+
+    pub(crate) fn put_state(&self, state: &Sealed) -> Result<()> {
+        cached(self.0, "UPDATE settings SET body = ?1 WHERE number = 2")?
+            .execute([state.as_bytes()])
+            .map(|_| ())
+            .map_err(from_sqlite)
+    }
+}
+
 impl Reading<'_> {
     /// Whether it reads what the transaction under way has written and may yet take back.
     pub(crate) fn in_transaction(&self) -> bool {
@@ -45,12 +59,17 @@ impl Reading<'_> {
 const MOST_IDLE_READERS: usize = 4;
 
 impl Store {
-    /// Sets up an empty file as a database with these settings.
+    /// Sets up an empty file as a database with these settings and this state.
     ///
     /// # Errors
     ///
     /// Those of SQLite.
-    pub(crate) fn create(path: &Path, pages: PageSealer, settings: &Sealed) -> Result<()> {
+    pub(crate) fn create(
+        path: &Path,
+        pages: PageSealer,
+        settings: &Sealed,
+        state: &Sealed,
+    ) -> Result<()> {
         let vfs = connection::register_vfs(pages, Role::Creator)?;
         let connection = connection::open(path, &vfs, Role::Creator)?;
         connection
@@ -59,8 +78,8 @@ impl Store {
         schema::create(&connection)?;
         connection
             .execute(
-                "INSERT INTO settings (number, body) VALUES (1, ?1)",
-                [settings.as_bytes()],
+                "INSERT INTO settings (number, body) VALUES (1, ?1), (2, ?2)",
+                [settings.as_bytes(), state.as_bytes()],
             )
             .map_err(from_sqlite)?;
         connection.execute_batch("COMMIT").map_err(from_sqlite)?;
@@ -101,15 +120,25 @@ impl Store {
     ///
     /// [`ErrorKind::TamperDetected`] where there are none.
     pub(crate) fn settings(&self) -> Result<Sealed> {
+        self.setting("SELECT body FROM settings WHERE number = 1")
+    }
+
+    /// The sealed state, which every change replaces.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TamperDetected`] where there is none.
+    pub(crate) fn state(&self) -> Result<Sealed> {
+        self.setting("SELECT body FROM settings WHERE number = 2")
+    }
+
+    fn setting(&self, sql: &str) -> Result<Sealed> {
         let writer = self.lock_writer();
-        let body = writer
-            .query_row("SELECT body FROM settings WHERE number = 1", [], |row| {
-                row.get(0)
-            })
-            .map_err(|error| match error {
-                rusqlite::Error::QueryReturnedNoRows => ErrorKind::TamperDetected.into(),
-                other => from_sqlite(other),
-            })?;
+        let body = writer.query_row(sql, [], |row| row.get(0));
+        let body = body.map_err(|error| match error {
+            rusqlite::Error::QueryReturnedNoRows => ErrorKind::TamperDetected.into(),
+            other => from_sqlite(other),
+        })?;
         Ok(Sealed::from_stored(body))
     }
 
@@ -335,7 +364,7 @@ mod tests {
         let path = dir.path().join("rows.db");
         std::fs::write(&path, "").unwrap();
         let body = Sealed::from_stored(vec![0; 8]);
-        Store::create(&path, sealer(), &body).unwrap();
+        Store::create(&path, sealer(), &body, &body).unwrap();
         let store = Store::open(&path, sealer()).unwrap();
         let id = RecordId::make().unwrap();
         let is_there = || {

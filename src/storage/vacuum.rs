@@ -59,7 +59,7 @@ fn length(path: &Path) -> u64 {
 fn fill(path: &Path) {
     std::fs::write(path, "").unwrap();
     let settings = Sealed::from_stored(vec![1; 64]);
-    Store::create(path, sealer(), &settings).unwrap();
+    Store::create(path, sealer(), &settings, &settings).unwrap();
     let store = Store::open(path, sealer()).unwrap();
     let filled = store.write(|writing| {
         for number in 0..400 {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::options::Options;
 use super::recovery::Recovery;
 use super::setup::Setup;
+use crate::anchor::Anchor;
 use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir, VaultSize};
 use crate::id::VaultId;
@@ -15,7 +16,7 @@ use crate::keys::{
     Code, Credentials, EmergencyCode, Factors, SessionPolicy, SlotKind, WrapPurpose,
 };
 use crate::memory::{self, MemoryProtection};
-use crate::session::{EmergencySession, Opening, Session, SlotInfo};
+use crate::session::{Accept, EmergencySession, Opening, Session, SlotInfo};
 use crate::storage;
 
 /// An encrypted vault in a directory of its own. While the handle lives, no other process and no
@@ -103,8 +104,9 @@ impl Vault {
     ///
     /// [`ErrorKind::UnlockFailed`] for wrong factors and for a damaged slot,
     /// [`ErrorKind::NoMatchingSlot`] where no slot takes this combination,
-    /// [`ErrorKind::SessionActive`], [`ErrorKind::Paused`], [`ErrorKind::TamperDetected`],
-    /// [`ErrorKind::OutOfMemory`];
+    /// [`ErrorKind::Throttled`], [`ErrorKind::SlotDisabled`], [`ErrorKind::SessionActive`],
+    /// [`ErrorKind::Paused`], [`ErrorKind::TamperDetected`], [`ErrorKind::RollbackDetected`],
+    /// [`ErrorKind::AnchorMissing`], [`ErrorKind::AnchorUnavailable`], [`ErrorKind::OutOfMemory`];
     /// those of the databases and their files ([`ErrorKind::DatabaseDamaged`],
     /// [`ErrorKind::SqliteUnsuitable`], [`ErrorKind::UnsupportedFormat`], [`ErrorKind::ReadOnly`],
     /// [`ErrorKind::StorageFull`], [`ErrorKind::Io`]); and those of the share:
@@ -120,7 +122,47 @@ impl Vault {
             .opening
             .unlock(kind, WrapPurpose::Standard, factors, None)?;
         self.opening.heal();
-        Session::begin(&self.opening, unlocked, Duration::MAX)
+        Session::begin(&self.opening, unlocked, Duration::MAX, Accept::Fresh)
+    }
+
+    /// Brings the vault's anchor: the place outside the directory that says how far the vault had
+    /// come. To be called after opening and before unlocking. A vault that was made with
+    /// [`Options::anchor`] does not open without it.
+    #[must_use]
+    pub fn anchored(self, anchor: Arc<dyn Anchor>) -> Self {
+        self.opening.set_anchor(anchor);
+        self
+    }
+
+    /// Unlocks a vault whose anchor is lost, or that is older than its anchor says because a backup
+    /// was put back on purpose, and anchors it as it is. Every class is opened with fresh factors for
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`unlock`](Self::unlock), [`ErrorKind::NoMatchingSlot`] for a slot that does not open
+    /// Priority, [`ErrorKind::AnchorMissing`] where no anchor was brought, and
+    /// [`ErrorKind::AnchorUnavailable`].
+    ///
+    /// # Security
+    ///
+    /// What an attacker put back is accepted as well. Ask the person whether a backup was restored.
+    pub fn unlock_restored(&self, credentials: &Credentials<'_>) -> Result<Session> {
+        let kind = credentials.slot_kind().filter(|kind| !kind.is_recovery());
+        let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
+        self.opening.check_idle()?;
+        let factors = Factors::of(credentials);
+        let unlock = |purpose| self.opening.unlock(kind, purpose, factors, None);
+        let (standard, priority) = (
+            unlock(WrapPurpose::Standard)?,
+            unlock(WrapPurpose::Priority)?,
+        );
+        self.opening.heal();
+        let session = Session::begin(&self.opening, standard, Duration::MAX, Accept::Anything)?;
+        let lease = session.lease(priority, factors)?;
+        lease.anchor()?;
+        drop(lease);
+        Ok(session)
     }
 
     /// Opens Emergency, and nothing else, with the emergency code.

@@ -13,6 +13,8 @@ mod recovery;
 mod scene;
 mod setup;
 #[cfg(test)]
+mod step_up_tests;
+#[cfg(test)]
 mod throttle_tests;
 
 pub use handle::Vault;

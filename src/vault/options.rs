@@ -1,14 +1,19 @@
 //! What is decided once, when a vault is made.
 
+use std::fmt;
+use std::sync::Arc;
+
+use crate::anchor::Anchor;
 use crate::keys::{Kdf, SessionPolicy};
 
 /// How a vault is made. Every default is the safe one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     pub(super) kdf: Kdf,
     pub(super) keep_history: bool,
     pub(super) code_alone: bool,
     pub(super) session_policy: SessionPolicy,
+    pub(super) anchor: Option<Arc<dyn Anchor>>,
 }
 
 impl Options {
@@ -32,6 +37,14 @@ impl Options {
         self
     }
 
+    /// Anchors the vault outside of its directory, so that an older copy put back is noticed.
+    /// Whoever opens it brings the same anchor: [`Vault::anchored`](crate::Vault::anchored).
+    #[must_use]
+    pub fn anchor(mut self, anchor: Arc<dyn Anchor>) -> Self {
+        self.anchor = Some(anchor);
+        self
+    }
+
     /// Keeps every revision that a later one replaces, until the record or its subject is erased.
     #[must_use]
     pub fn keep_history(mut self, keep: bool) -> Self {
@@ -49,5 +62,17 @@ impl Options {
     pub fn dangerous_recover_by_code_alone(mut self, allow: bool) -> Self {
         self.code_alone = allow;
         self
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("kdf", &self.kdf)
+            .field("keep_history", &self.keep_history)
+            .field("code_alone", &self.code_alone)
+            .field("session_policy", &self.session_policy)
+            .field("anchored", &self.anchor.is_some())
+            .finish()
     }
 }

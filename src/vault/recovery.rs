@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::error::{ErrorKind, Result};
 use crate::keys::{Credentials, Factors, RecoveryCode, WrapPurpose};
-use crate::session::{Lease, Opening, Session, Unlocked, check_passphrase, renew_everything};
+use crate::session::{
+    Accept, Lease, Opening, Session, Unlocked, check_passphrase, renew_everything,
+};
 
 /// A recovery under way: the old code opened the vault, and nothing has changed yet. A code is
 /// used once: confirming replaces it together with every everyday and biometric slot.
@@ -56,7 +58,8 @@ impl<'a> Recovery<'a> {
     /// # Errors
     ///
     /// [`ErrorKind::RecoveryCodeMistyped`], [`ErrorKind::RecoveryNotConfirmed`],
-    /// [`ErrorKind::SessionActive`] while the vault is open, [`ErrorKind::SlotTableFull`] where
+    /// [`ErrorKind::SessionActive`] while the vault is open, [`ErrorKind::RollbackDetected`] where it
+    /// is older than its anchor says (that the anchor is lost is no error here), [`ErrorKind::SlotTableFull`] where
     /// emergency slots leave no room for the new ones, those of a [`Session`], of the share and of
     /// the files. Whatever the error, the header is the old one and the old code still holds.
     /// Confirming may be tried again, unless the databases did not open, or a limit of the
@@ -70,7 +73,8 @@ impl<'a> Recovery<'a> {
         if self.open.is_none() {
             self.opening.check_idle()?;
             let [standard, priority] = self.keys.take().ok_or(ErrorKind::Locked)?;
-            let session = Session::begin(self.opening, standard, Duration::MAX)?;
+            let session =
+                Session::begin(self.opening, standard, Duration::MAX, Accept::LostAnchor)?;
             let lease = session.lease(priority, Factors::default())?;
             self.open = Some((session, lease));
         }

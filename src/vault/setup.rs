@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::handle::Vault;
 use super::options::Options;
+use crate::anchor::Anchored;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir};
@@ -64,7 +65,8 @@ impl<'a> Setup<'a> {
     ///
     /// [`ErrorKind::RecoveryCodeMistyped`] and [`ErrorKind::RecoveryNotConfirmed`], after which it
     /// may be tried again; those of the share, of the place ([`ErrorKind::VaultExists`],
-    /// [`ErrorKind::PathLooseMode`] and its kin) and of the files.
+    /// [`ErrorKind::PathLooseMode`] and its kin) and of the files;
+    /// [`ErrorKind::AnchorUnavailable`].
     pub fn confirm_recovery(&self, typed: &[u8]) -> Result<Vault> {
         if !RecoveryCode::parse(typed)?.matches(&self.code) {
             return Err(ErrorKind::RecoveryNotConfirmed.into());
@@ -107,10 +109,21 @@ impl<'a> Setup<'a> {
             vault,
             generation: 1,
             policy: self.options.session_policy,
+            anchored: self.options.anchor.is_some(),
             slots,
             retired: Vec::new(),
         };
         let text = header.to_text(keys);
+        if let Some(anchor) = &self.options.anchor {
+            // Before there is a vault: what is kept must not be missing from one.
+            let state = Anchored::with_header(header.generation);
+            if anchor.store(&state.encode(vault)).is_err() {
+                for slot in &header.slots {
+                    slot.destroy_shares(Factors::of(&self.credentials));
+                }
+                return Err(ErrorKind::AnchorUnavailable.into());
+            }
+        }
         if let Err(error) = dir.replace(FileName::HeaderTwin, text.as_bytes()) {
             // A header that may still be there is a vault, whose shares must live.
             let never_there = matches!(dir.check(FileName::HeaderTwin), Ok(false));
@@ -127,7 +140,11 @@ impl<'a> Setup<'a> {
         let _ = dir
             .replace(FileName::Header, text.as_bytes())
             .and_then(|()| dir.finish_setup());
-        Ok(Vault::over(Arc::new(Opening::made(dir, lock, &text)?)))
+        let opening = Opening::made(dir, lock, &text)?;
+        if let Some(anchor) = &self.options.anchor {
+            opening.set_anchor(Arc::clone(anchor));
+        }
+        Ok(Vault::over(Arc::new(opening)))
     }
 
     fn make_slots(

@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod anchor;
 mod concurrency;
 mod credentials;
 mod erasure;

@@ -18,6 +18,7 @@ use crate::process::{
     DEVICE, STRANGER, elsewhere, elsewhere_as, elsewhere_below, factors, give_away, make_plain,
     may_trace, run,
 };
+use crate::support::anchors::Memory;
 use crate::support::spec::attempts;
 use crate::support::unsealed::Opener;
 use crate::support::{Keystore, Scratch, options};
@@ -60,6 +61,7 @@ fn every_kind_comes_up_and_none_says_more_than_it_may() {
     let mut excused = Vec::new();
     of_records(&mut seen);
     of_sessions(&mut seen);
+    of_anchors(&mut seen);
     of_factors(&mut seen);
     of_shares(&mut seen);
     of_documents(&mut seen);
@@ -145,6 +147,32 @@ fn of_sessions(seen: &mut Seen) {
     seen.error(ErrorKind::Locked, session.put(record()));
     seen.error(ErrorKind::VaultBusy, place.open());
     seen.error(ErrorKind::VaultExists, make_plain(&place.vault(), &words));
+}
+
+fn of_anchors(seen: &mut Seen) {
+    let (place, words) = (Place::new(), words());
+    let anchor = Arc::new(Memory::default());
+    let options = options().anchor(anchor.clone());
+    let setup = Vault::create(place.vault(), options, factors(&words)).unwrap();
+    let vault = setup.dangerous_without_recovery().unwrap();
+    let older = fs::read(place.vault().join("standard.db")).unwrap();
+    let session = vault.unlock(&factors(&words)).unwrap();
+    session.put(record()).unwrap();
+    session.lock();
+    drop((session, vault));
+    let unlock = || {
+        place
+            .open()?
+            .anchored(anchor.clone())
+            .unlock(&factors(&words))
+    };
+    let newer = fs::read(place.vault().join("standard.db")).unwrap();
+    fs::write(place.vault().join("standard.db"), older).unwrap();
+    seen.error(ErrorKind::RollbackDetected, unlock());
+    fs::write(place.vault().join("standard.db"), newer).unwrap();
+    *anchor.unreachable.lock().unwrap() = true;
+    seen.error(ErrorKind::AnchorUnavailable, unlock());
+    seen.error(ErrorKind::AnchorMissing, place.unlock());
 }
 
 fn of_factors(seen: &mut Seen) {

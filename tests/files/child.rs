@@ -40,6 +40,7 @@ fn another_process() {
             let session = vault.unlock(&factors(&words)).unwrap();
             say_and_wait(&super::full_disk::fill(&session).len().to_string());
         }
+        ["anchored", dir, anchor] => super::anchored::live(Path::new(dir), Path::new(anchor)),
         ["guess", dir] => super::attempts::guess(Path::new(dir)),
         ["sleeper", dir, seconds] => {
             super::sleep::sleeper(Path::new(dir), seconds.parse().unwrap());

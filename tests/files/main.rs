@@ -12,6 +12,7 @@ mod process;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod anchored;
 mod attempts;
 mod busy;
 mod child;

@@ -9,8 +9,9 @@ use crate::support::data::tell;
 use crate::support::fixture::{make_quick_vault, step_up, unlock};
 
 /// Every word that the format has (docs/spec/01-header.md), and the name of this test's key store.
-const WORDS: [&str; 31] = [
+const WORDS: [&str; 32] = [
     "absolute",
+    "anchor",
     "argon2id",
     "background",
     "biometric",

@@ -124,7 +124,9 @@ fn a_log_that_ends_after_any_frame_gives_a_commit_of_its_class_and_all_of_the_ot
             "{}",
             of_class.log
         );
-        assert!(waiting == usize::from(at == 0), "{}", of_class.log);
+        // The frames from the commit that leaves an intent to the end of the one that removes it.
+        assert_eq!(waiting > 0, at == 0, "{}: {waiting}", of_class.log);
+        assert!(waiting < 4, "{}: {waiting}", of_class.log);
     }
 }
 

@@ -11,6 +11,7 @@
     reason = "a test may fail where it stands"
 )]
 
+pub mod anchors;
 pub mod data;
 pub mod fixture;
 pub mod host;

@@ -97,6 +97,8 @@ fn what_the_store_would_not_write_is_damage() {
         ("reads=unlimited", "reads=0"),
         ("reads=unlimited", "reads=1000001"),
         ("reads=unlimited", "reads=none"),
+        ("anchor none", "anchor lost"),
+        ("anchor none\n", ""),
     ] {
         assert!(text.contains(from), "the header has {from}");
         check(&text.replacen(from, to, 1), to);
@@ -104,7 +106,7 @@ fn what_the_store_would_not_write_is_damage() {
     check(text.trim_end(), "no line feed at the end");
     check(&text.to_uppercase(), "upper case");
     check(&format!("{text}{text}"), "the header twice");
-    check(&join(&lines[6..]), "no beginning");
+    check(&join(&lines[7..]), "no beginning");
 
     let slot = |at: usize| lines[at].starts_with("slot ");
     let starts: Vec<usize> = (0..lines.len()).filter(|at| slot(*at)).collect();

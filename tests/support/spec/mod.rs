@@ -144,6 +144,8 @@ impl Header {
         let generation = next("generation ").unwrap().1.parse().unwrap();
         let policy = [next("session ").unwrap().1, next("lease ").unwrap().1];
         check_policy(policy);
+        let anchored = next("anchor ").unwrap().1;
+        assert!(["kept", "none"].contains(&anchored));
         let mut slots = Vec::new();
         while let Some((_, line)) = next("slot ") {
             let (_, kind) = line.split_once(' ').unwrap();

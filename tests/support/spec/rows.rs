@@ -177,11 +177,11 @@ impl Reader<'_> {
     }
 
     fn settings(&mut self) -> bool {
-        let rows = self.rows("SELECT number, body FROM settings", |row| {
+        let rows = self.rows("SELECT number, body FROM settings ORDER BY number", |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
         });
-        let [(1, body)] = rows.as_slice() else {
-            panic!("settings is one row, number 1")
+        let [(1, body), (2, state)] = rows.as_slice() else {
+            panic!("settings has the rows 1 and 2")
         };
         let place = Place {
             table: 6,
@@ -192,6 +192,9 @@ impl Reader<'_> {
         let settings = self.open(&key, place, body);
         assert_eq!(settings[..2], [1, self.keys.class]);
         assert!(settings.len() == 3 && settings[2] < 2);
+        let state = self.open(&key, Place { number: 2, ..place }, state);
+        let generation = u64::from_le_bytes(state[1..].try_into().unwrap());
+        assert!(state[0] == 1 && generation > 0);
         settings[2] == 1
     }
 

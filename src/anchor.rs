@@ -1,0 +1,167 @@
+//! What is kept outside the vault's directory, so that an older copy put back is noticed.
+//!
+//! **Does** name the state that is kept, and the trait by which a host keeps it.
+//! **Never** keeps anything itself, or holds a secret: the state is counters.
+//! **Format** docs/spec/08-anchor.md.
+
+use crate::class::Class;
+use crate::error::{ErrorKind, Result};
+use crate::id::VaultId;
+
+/// A place outside the vault's directory, for a few bytes that go forward with the vault: an item
+/// of the Keychain, an alias in Android's Keystore, a server. It is only worth what it takes to put
+/// an older value back there.
+///
+/// Both methods are called while the vault waits, on whichever thread uses it, its own timer's
+/// among them; they must not call the vault, and should answer within a second.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Mutex;
+/// use vitalock::{Anchor, AnchorError};
+///
+/// /// Forgets with the process: good for a test, and for nothing else.
+/// #[derive(Default)]
+/// struct InMemory(Mutex<Option<Vec<u8>>>);
+///
+/// impl Anchor for InMemory {
+///     fn load(&self) -> Result<Option<Vec<u8>>, AnchorError> {
+///         Ok(self.0.lock().unwrap().clone())
+///     }
+///
+///     fn store(&self, state: &[u8]) -> Result<(), AnchorError> {
+///         *self.0.lock().unwrap() = Some(state.to_vec());
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Anchor: Send + Sync {
+    /// What was stored last; `None` where nothing ever was, or it is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`AnchorError`] where that cannot be said just now. A host that cannot tell loss from want
+    /// of access returns an error.
+    fn load(&self) -> std::result::Result<Option<Vec<u8>>, AnchorError>;
+
+    /// Keeps these bytes (49 of them) in the place of what was stored before. When it returns, they
+    /// outlive the process and the device's power.
+    ///
+    /// # Errors
+    ///
+    /// [`AnchorError`]; what was stored before is then still there, or these bytes are.
+    fn store(&self, state: &[u8]) -> std::result::Result<(), AnchorError>;
+}
+
+/// The place of an anchor cannot be reached just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnchorError;
+
+/// How far a vault had come: the generation of its header, and of each class's database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Anchored {
+    pub(crate) header: u64,
+    classes: [u64; 3],
+}
+
+const VERSION: u8 = 1;
+
+impl Anchored {
+    /// Before anything there is.
+    pub(crate) const NOTHING: Self = Self {
+        header: 0,
+        classes: [0; 3],
+    };
+
+    /// A header of this generation, and no class yet.
+    pub(crate) const fn with_header(header: u64) -> Self {
+        Self {
+            header,
+            ..Self::NOTHING
+        }
+    }
+
+    pub(crate) fn of(&self, class: Class) -> u64 {
+        let mut classes = Class::ALL.into_iter().zip(self.classes);
+        let found = classes.find(|(at, _)| *at == class);
+        found.map_or(0, |(_, generation)| generation)
+    }
+
+    /// Goes forward to a class's generation, and never back.
+    pub(crate) fn reach(&mut self, class: Class, generation: u64) {
+        for (at, reached) in Class::ALL.into_iter().zip(&mut self.classes) {
+            if at == class {
+                *reached = generation.max(*reached);
+            }
+        }
+    }
+
+    /// The bytes that are kept (spec 08).
+    pub(crate) fn encode(&self, vault: VaultId) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        bytes.extend_from_slice(&vault.to_bytes());
+        bytes.extend_from_slice(&self.header.to_le_bytes());
+        for generation in self.classes {
+            bytes.extend_from_slice(&generation.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Reads what was kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AnchorMissing`] where it is another vault's or none of ours,
+    /// [`ErrorKind::UnsupportedFormat`] for another version.
+    pub(crate) fn decode(bytes: &[u8], vault: VaultId) -> Result<Self> {
+        let (&version, rest) = bytes.split_first().ok_or(ErrorKind::AnchorMissing)?;
+        if version != VERSION {
+            return Err(ErrorKind::UnsupportedFormat.into());
+        }
+        let numbers = rest
+            .strip_prefix(&vault.to_bytes())
+            .ok_or(ErrorKind::AnchorMissing)?;
+        let (numbers, more) = numbers.as_chunks::<8>();
+        let &[header, emergency, standard, priority] = numbers else {
+            return Err(ErrorKind::AnchorMissing.into());
+        };
+        if !more.is_empty() {
+            return Err(ErrorKind::AnchorMissing.into());
+        }
+        Ok(Self {
+            header: u64::from_le_bytes(header),
+            classes: [emergency, standard, priority].map(u64::from_le_bytes),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_read_and_nothing_else_is() {
+        let vault = VaultId::from_bytes([7; 16]);
+        let mut state = Anchored::with_header(3);
+        for (class, generation) in Class::ALL.into_iter().zip([5, u64::MAX, 9]) {
+            state.reach(class, generation);
+            state.reach(class, 4);
+            assert_eq!(state.of(class), generation);
+        }
+        let bytes = state.encode(vault);
+        assert_eq!(bytes.len(), 49);
+        assert_eq!(Anchored::decode(&bytes, vault).unwrap(), state);
+        let kind = |bytes: &[u8], vault| Anchored::decode(bytes, vault).unwrap_err().kind();
+        let other = VaultId::from_bytes([8; 16]);
+        assert_eq!(kind(&bytes, other), ErrorKind::AnchorMissing);
+        for length in 0..bytes.len() {
+            assert_eq!(kind(&bytes[..length], vault), ErrorKind::AnchorMissing);
+        }
+        let longer = [bytes.as_slice(), &[0]].concat();
+        assert_eq!(kind(&longer, vault), ErrorKind::AnchorMissing);
+        let mut newer = bytes;
+        newer[0] = 2;
+        assert_eq!(kind(&newer, vault), ErrorKind::UnsupportedFormat);
+    }
+}

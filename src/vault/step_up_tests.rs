@@ -1,0 +1,279 @@
+//! Every operation against the age of the authentication, and what a share that was captured at
+//! unlock is good for.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use super::scene::{SECOND, Scene};
+use crate::class::Class;
+use crate::error::ErrorKind;
+use crate::id::{RecordId, SlotId};
+use crate::keys::{
+    Credentials, KeyShare, Passphrase, Purpose, SessionPolicy, ShareError, ShareSink,
+};
+use crate::records::{Batch, Query, Record};
+use crate::session::{Lease, Session};
+
+type Call = (
+    &'static str,
+    fn(&Lease, &Credentials<'_>) -> crate::Result<()>,
+);
+
+fn nobody() -> RecordId {
+    RecordId::from_bytes([1; 16])
+}
+
+fn other() -> Passphrase {
+    Passphrase::new(b"sieben junge Reiher schweigen").unwrap()
+}
+
+/// What is done on a lease, each by the name of its method. Whether it succeeds is not the question:
+/// whether it is refused because the lease is over is.
+const CALLS: &[Call] = &[
+    ("anchor", |lease, _| lease.anchor()),
+    ("touch", |lease, _| lease.touch()),
+    ("put", |lease, _| lease.put(secret()).map(drop)),
+    ("commit", |lease, _| {
+        lease.commit(&Batch::from_iter([secret()])).map(drop)
+    }),
+    ("get", |lease, _| lease.get(nobody()).map(drop)),
+    ("get_many", |lease, _| lease.get_many(&[nobody()]).map(drop)),
+    ("history", |lease, _| lease.history(nobody()).map(drop)),
+    ("erase", |lease, _| lease.erase(nobody()).map(drop)),
+    ("erase_subject", |lease, _| lease.erase_subject("nobody")),
+    ("erase_expired", |lease, _| lease.erase_expired().map(drop)),
+    ("unused_bytes", |lease, _| lease.unused_bytes().map(drop)),
+    ("shrink", |lease, _| lease.shrink(1).map(drop)),
+    ("query", |lease, _| first(lease.query(&Query::new()))),
+    ("query_after", |lease, _| {
+        let mut matches = lease.query(&Query::new());
+        let error = matches.next().map(|first| first.map(drop));
+        error.unwrap_or(Ok(()))?;
+        let cursor = matches.cursor()?.ok_or(ErrorKind::NotFound)?;
+        lease.query_after(&Query::new(), &cursor).and_then(first)
+    }),
+    ("count", |lease, _| lease.count(&Query::new()).map(drop)),
+    ("unattended", |lease, _| {
+        lease.unattended().count(&Query::new()).map(drop)
+    }),
+    ("step_up", |lease, factors| lease.step_up(factors).map(drop)),
+    ("renew", |lease, factors| lease.renew(factors)),
+    ("set_session_policy", |lease, _| {
+        lease.set_session_policy(SessionPolicy::new())
+    }),
+    ("list", |lease, _| lease.slots().list().map(drop)),
+    ("add", |lease, _| {
+        lease
+            .slots()
+            .add(&Credentials::passphrase(&other()))
+            .map(drop)
+    }),
+    ("dangerous_add_biometric_for_priority", |lease, _| {
+        let added = lease
+            .slots()
+            .dangerous_add_biometric_for_priority(&Recorder::default());
+        added.map(drop)
+    }),
+    ("replace", |lease, _| {
+        let nothing = SlotId::from_bytes([1; 8]);
+        lease
+            .slots()
+            .replace(nothing, &Credentials::passphrase(&other()))
+            .map(drop)
+    }),
+    ("remove", |lease, _| {
+        lease.slots().remove(SlotId::from_bytes([1; 8]), None)
+    }),
+    ("add_emergency", |lease, _| {
+        lease.slots().add_emergency().map(drop)
+    }),
+    ("renew_recovery", |lease, factors| {
+        lease.slots().renew_recovery(factors).map(drop)
+    }),
+];
+
+/// Methods that need no proof, or are no calls on the vault.
+const EXEMPT: [&str; 6] = ["slots", "slot", "lock", "is_locked", "lock_reason", "code"];
+
+fn secret() -> Record {
+    Record::new("Note", "for few eyes")
+        .subject("Patient/1")
+        .class(Class::Priority)
+}
+
+fn first(mut matches: crate::session::Matches) -> crate::Result<()> {
+    matches.next().map_or(Ok(()), |first| first.map(drop))
+}
+
+fn kind<T>(result: crate::Result<T>) -> Option<ErrorKind> {
+    result.err().map(|error| error.kind())
+}
+
+#[test]
+fn every_call_on_a_lease_is_refused_once_the_authentication_is_too_old() {
+    for (name, call) in CALLS {
+        for (age, over) in [
+            (0, false),
+            (60 * SECOND - 1, false),
+            (60 * SECOND, true),
+            (61 * SECOND, true),
+        ] {
+            let scene = Scene::with(SessionPolicy::new());
+            let session = scene.unlock();
+            let lease = session.step_up(&scene.factors()).unwrap();
+            lease.put(secret()).unwrap();
+            scene.hands.put(age);
+            let outcome = kind(call(&lease, &scene.factors()));
+            assert_eq!(
+                outcome == Some(ErrorKind::LeaseExpired),
+                over,
+                "{name} at {age}: {outcome:?}"
+            );
+            // The session is as good as before.
+            assert_eq!(kind(session.touch()), None, "{name} at {age}");
+        }
+    }
+}
+
+#[test]
+fn every_method_of_a_session_a_lease_and_the_slots_is_in_the_matrix() {
+    let sources = [
+        include_str!("../session/handle.rs"),
+        include_str!("../session/lease.rs"),
+        include_str!("../session/slots.rs"),
+    ];
+    let lines = sources.iter().flat_map(|source| source.lines());
+    let methods = lines.filter_map(|line| line.strip_prefix("    pub fn "));
+    let methods: BTreeSet<&str> = methods
+        .filter_map(|rest| rest.split(['(', '<']).next())
+        .collect();
+    let named = CALLS.iter().map(|(name, _)| *name).chain(EXEMPT);
+    let named: BTreeSet<&str> = named.filter(|name| *name != "code").collect();
+    assert_eq!(methods, named);
+    assert!(methods.len() > 25);
+}
+
+#[test]
+fn without_step_up_a_priority_record_cannot_be_read_listed_counted_or_known_to_exist() {
+    let scene = Scene::with(SessionPolicy::new());
+    let session = scene.unlock();
+    // Everything that can be asked, of a vault that has priority records and of one that has none.
+    let told = |session: &Session, id: RecordId| {
+        let of_class = || Query::new().class(Class::Priority);
+        let of_subject = || Query::new().subject("Patient/1");
+        (
+            (kind(session.get(id)), session.get(id).unwrap().is_some()),
+            session.get_many(&[id]).unwrap()[0].is_some(),
+            session.history(id).unwrap().len(),
+            session.erase(id).unwrap(),
+            [Query::new(), of_class(), of_subject()].map(|query| session.count(&query).unwrap()),
+            [Query::new(), of_class(), of_subject()].map(|query| session.query(&query).count()),
+            session.erase_expired().unwrap(),
+            session.unused_bytes().unwrap(),
+            kind(session.put(secret())),
+            kind(session.put(secret().client("c1", 1))),
+            kind(session.erase_subject("Patient/1")),
+        )
+    };
+    let before = told(&session, nobody());
+    let lease = session.step_up(&scene.factors()).unwrap();
+    let id = lease.put(secret()).unwrap().id;
+    lease.put(secret().client("c1", 1)).unwrap();
+    assert!(lease.get(id).unwrap().is_some(), "the control");
+    // While somebody else's lease is open, and after it.
+    assert_eq!(told(&session, id), before);
+    drop(lease);
+    assert_eq!(told(&session, id), before);
+    assert_eq!(told(&session.unattended(), id), before);
+    let lease = session.step_up(&scene.factors()).unwrap();
+    assert_eq!(
+        lease.count(&Query::new().class(Class::Priority)).unwrap(),
+        2
+    );
+}
+
+#[test]
+fn a_renewal_of_the_code_that_was_begun_in_time_is_not_confirmed_too_late() {
+    let scene = Scene::with(SessionPolicy::new());
+    let session = scene.unlock();
+    let lease = session.step_up(&scene.factors()).unwrap();
+    let factors = scene.factors();
+    let renewal = lease.slots().renew_recovery(&factors).unwrap();
+    let code = renewal.code().reveal(str::to_owned);
+    scene.hands.put_seconds(60);
+    assert_eq!(
+        kind(renewal.confirm(code.as_bytes())),
+        Some(ErrorKind::LeaseExpired)
+    );
+}
+
+/// A key store that remembers what it released, and can be made to release only that.
+#[derive(Default)]
+struct Recorder {
+    released: Mutex<Vec<[u8; 32]>>,
+    replaying: Mutex<bool>,
+}
+
+impl KeyShare for Recorder {
+    fn provider(&self) -> &str {
+        "recorder"
+    }
+
+    fn enrol(&self, purpose: Purpose) -> Result<Vec<u8>, ShareError> {
+        Ok(format!("{purpose:?}").into_bytes())
+    }
+
+    fn release(
+        &self,
+        purpose: Purpose,
+        _: &[u8],
+        challenge: &[u8; 32],
+        sink: &mut ShareSink,
+    ) -> Result<(), ShareError> {
+        let mut released = self.released.lock().unwrap();
+        if *self.replaying.lock().unwrap() {
+            sink.fill(released.last().ok_or(ShareError::Missing)?);
+            return Ok(());
+        }
+        let salt = u8::from(purpose == Purpose::Priority);
+        let share = challenge.map(|byte| byte.rotate_left(3) ^ 0x3C ^ salt);
+        released.push(share);
+        sink.fill(&share);
+        Ok(())
+    }
+
+    fn destroy(&self, _: Purpose, _: &[u8]) -> Result<(), ShareError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn nothing_that_was_released_at_unlock_steps_up() {
+    let scene = Scene::with(SessionPolicy::new());
+    let host = Recorder::default();
+    let session = scene.unlock();
+    let lease = session.step_up(&scene.factors()).unwrap();
+    lease
+        .slots()
+        .add(&Credentials::passphrase(&scene.words).and(&host))
+        .unwrap();
+    session.lock();
+    drop((lease, session));
+    let factors = Credentials::passphrase(&scene.words).and(&host);
+    host.released.lock().unwrap().clear();
+    scene.vault.unlock(&factors).unwrap().lock();
+    let captured = host.released.lock().unwrap().clone();
+    assert_eq!(captured.len(), 1, "one release, for one purpose");
+    *host.replaying.lock().unwrap() = true;
+    // The control: what was captured opens what it was captured for.
+    let session = scene.vault.unlock(&factors).unwrap();
+    assert_eq!(
+        kind(session.step_up(&factors)),
+        Some(ErrorKind::UnlockFailed)
+    );
+    // And asked afresh it works.
+    *host.replaying.lock().unwrap() = false;
+    drop(session.step_up(&factors).unwrap());
+    let released = host.released.lock().unwrap();
+    assert_ne!(released.last(), captured.last());
+}

@@ -1,0 +1,366 @@
+//! An older copy that is put back is noticed, a crash is not taken for one, and a lost anchor locks
+//! nobody out.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use vitalock::{
+    Batch, Class, Credentials, ErrorKind, Passphrase, Query, Record, RecoveryCode, Session, Vault,
+};
+
+use crate::support::anchors::Memory;
+use crate::support::fixture::{DATABASES, copy};
+use crate::support::{Keystore, Scratch, make_vault_with, options, words};
+
+struct Place {
+    scratch: Scratch,
+    keystore: Keystore,
+    words: Passphrase,
+    anchor: Arc<Memory>,
+    code: String,
+}
+
+impl Place {
+    /// An anchored vault with one record in each class, closed.
+    fn new() -> Self {
+        let (scratch, keystore) = (Scratch::new(), Keystore::new());
+        let anchor = Arc::new(Memory::default());
+        let options = options().anchor(anchor.clone());
+        let (vault, code) = make_vault_with(&scratch.vault(), &keystore, options);
+        let place = Self {
+            scratch,
+            keystore,
+            words: words(),
+            anchor,
+            code,
+        };
+        let session = place.unlock(&vault).unwrap();
+        place.put(&session, "first");
+        session.lock();
+        place
+    }
+
+    fn factors(&self) -> Credentials<'_> {
+        Credentials::passphrase(&self.words).and(&self.keystore)
+    }
+
+    fn open(&self) -> Vault {
+        let vault = Vault::open(self.scratch.vault()).unwrap();
+        vault.anchored(self.anchor.clone())
+    }
+
+    fn unlock(&self, vault: &Vault) -> vitalock::Result<Session> {
+        vault.unlock(&self.factors())
+    }
+
+    /// One record in each class, in a commit of its own.
+    fn put(&self, session: &Session, body: &str) {
+        let lease = session.step_up(&self.factors()).unwrap();
+        for class in Class::ALL {
+            lease.put(Record::new("Note", body).class(class)).unwrap();
+        }
+    }
+
+    /// How an unlock, and then a step-up, ends.
+    fn outcome(&self) -> (Option<ErrorKind>, Option<ErrorKind>) {
+        let vault = self.open();
+        match self.unlock(&vault) {
+            Err(error) => (Some(error.kind()), None),
+            Ok(session) => {
+                let lease = session.step_up(&self.factors());
+                (None, lease.err().map(|error| error.kind()))
+            }
+        }
+    }
+
+    /// A copy of the files as they are, also while they are open.
+    fn keep(&self, name: &str) -> std::path::PathBuf {
+        let there = self.scratch.path().join(name);
+        copy(&self.scratch.vault(), &there);
+        there
+    }
+
+    /// Puts these files of a copy back.
+    fn put_back(&self, from: &Path, names: &[&str]) {
+        for name in names {
+            let (from, to) = (from.join(name), self.scratch.vault().join(name));
+            if from.exists() {
+                std::fs::copy(from, to).unwrap();
+            } else {
+                std::fs::remove_file(to).unwrap();
+            }
+        }
+    }
+}
+
+const ROLLBACK: Option<ErrorKind> = Some(ErrorKind::RollbackDetected);
+
+#[test]
+fn any_older_file_of_the_vault_is_noticed_and_nothing_is_handed_out() {
+    let place = Place::new();
+    let older = place.keep("older");
+    let vault = place.open();
+    let session = place.unlock(&vault).unwrap();
+    place.put(&session, "second");
+    session.lock();
+    drop((session, vault));
+    let newer = place.keep("newer");
+    assert_eq!(place.outcome(), (None, None));
+    let everything = [&DATABASES[..], &["header", "header.2", "attempts"]].concat();
+    for (names, expected) in [
+        (&everything[..], (ROLLBACK, None)),
+        (&DATABASES[..], (ROLLBACK, None)),
+        (&["emergency.db"], (ROLLBACK, None)),
+        (&["standard.db"], (ROLLBACK, None)),
+        (&["priority.db"], (None, ROLLBACK)),
+        // Nothing changed there.
+        (&["header", "header.2"], (None, None)),
+    ] {
+        place.put_back(&older, names);
+        assert_eq!(place.outcome(), expected, "{names:?}");
+        // Refusing is no way to be let in at the second try.
+        assert_eq!(place.outcome(), expected, "{names:?}");
+        place.put_back(&newer, names);
+    }
+    assert_eq!(place.outcome(), (None, None));
+    let vault = place.open();
+    let lease = place.unlock(&vault).unwrap();
+    let lease = lease.step_up(&place.factors()).unwrap();
+    assert_eq!(lease.count(&Query::new()).unwrap(), 6);
+}
+
+#[test]
+fn an_older_header_brings_no_removed_slot_back() {
+    let place = Place::new();
+    let words = Passphrase::new(b"five quiet herons wade here").unwrap();
+    let alone = Credentials::passphrase(&words);
+    let vault = place.open();
+    let session = place.unlock(&vault).unwrap();
+    let lease = session.step_up(&place.factors()).unwrap();
+    let slot = lease.slots().add(&alone).unwrap();
+    let other = Passphrase::new(b"six other herons fly away").unwrap();
+    session.lock();
+    drop((lease, session));
+    vault.unlock(&alone).unwrap().lock();
+    let older = place.keep("older");
+    let session = place.unlock(&vault).unwrap();
+    let lease = session.step_up(&place.factors()).unwrap();
+    let other = Credentials::passphrase(&other);
+    lease.slots().replace(slot, &other).unwrap();
+    session.lock();
+    drop((lease, session, vault));
+    let refused = |factors: &Credentials<'_>| place.open().unlock(factors).unwrap_err().kind();
+    assert_eq!(refused(&alone), ErrorKind::UnlockFailed);
+    place.put_back(&older, &["header", "header.2"]);
+    assert_eq!(Some(refused(&alone)), ROLLBACK);
+    assert_eq!(Some(refused(&place.factors())), ROLLBACK);
+}
+
+#[test]
+fn a_log_that_is_cut_before_what_was_anchored_is_noticed_and_after_it_is_not() {
+    for anchored in [true, false] {
+        let place = Place::new();
+        let vault = place.open();
+        let session = place.unlock(&vault).unwrap();
+        // The first call since the vault was opened, and then 30 seconds, anchor by themselves.
+        session.put(Record::new("Note", "first")).unwrap();
+        let before = place.keep("before");
+        session.put(Record::new("Note", "second")).unwrap();
+        if anchored {
+            session.anchor().unwrap();
+        }
+        let killed = place.keep("killed");
+        // What a crash leaves, and then without the last commit.
+        drop((session, vault));
+        let kept = place.anchor.state.lock().unwrap().clone();
+        let log = std::fs::metadata(before.join("standard.db-wal"))
+            .unwrap()
+            .len();
+        std::fs::remove_dir_all(place.scratch.vault()).unwrap();
+        copy(&killed, &place.scratch.vault());
+        // Dropping the session has anchored as well: as it was when the process died.
+        let then = if anchored { kept } else { None };
+        if let Some(then) = then {
+            *place.anchor.state.lock().unwrap() = Some(then);
+        } else {
+            rewind(&place, &before);
+        }
+        let file = std::fs::File::options()
+            .write(true)
+            .open(place.scratch.vault().join("standard.db-wal"))
+            .unwrap();
+        file.set_len(log).unwrap();
+        let expected = if anchored { ROLLBACK } else { None };
+        assert_eq!(place.outcome().0, expected, "anchored: {anchored}");
+    }
+}
+
+/// The anchor as it was when a copy was made: what the copy opens to.
+fn rewind(place: &Place, copied: &Path) {
+    let anchor = Arc::new(Memory::default());
+    let aside = place.scratch.path().join("aside");
+    copy(copied, &aside);
+    let vault = Vault::open(&aside).unwrap().anchored(anchor.clone());
+    vault.unlock_restored(&place.factors()).unwrap().lock();
+    let state = anchor.state.lock().unwrap().clone();
+    *place.anchor.state.lock().unwrap() = state;
+}
+
+#[test]
+fn a_lost_anchor_is_established_again_with_fresh_factors_for_every_class() {
+    let place = Place::new();
+    let state = place.anchor.state.lock().unwrap().take();
+    assert_eq!(place.outcome().0, Some(ErrorKind::AnchorMissing));
+    // An anchor of another vault is none of this one's.
+    let other = Place::new();
+    *place.anchor.state.lock().unwrap() = other.anchor.state.lock().unwrap().clone();
+    assert_eq!(place.outcome().0, Some(ErrorKind::AnchorMissing));
+    // Without bringing one there is no way around it.
+    let vault = Vault::open(place.scratch.vault()).unwrap();
+    let kind = |result: vitalock::Result<Session>| result.err().map(|error| error.kind());
+    assert_eq!(kind(place.unlock(&vault)), Some(ErrorKind::AnchorMissing));
+    let restored = vault.unlock_restored(&place.factors());
+    assert_eq!(kind(restored), Some(ErrorKind::AnchorMissing));
+    drop(vault);
+
+    let vault = place.open();
+    let wrong = Passphrase::new(b"five loud herons wade here").unwrap();
+    let wrong = Credentials::passphrase(&wrong).and(&place.keystore);
+    assert_eq!(
+        kind(vault.unlock_restored(&wrong)),
+        Some(ErrorKind::UnlockFailed)
+    );
+    let session = vault.unlock_restored(&place.factors()).unwrap();
+    assert_eq!(session.count(&Query::new()).unwrap(), 2);
+    session.lock();
+    drop((session, vault));
+    // The same state as before, and it holds again.
+    let now = place.anchor.state.lock().unwrap().clone();
+    assert_eq!(now, state);
+    assert_eq!(place.outcome(), (None, None));
+}
+
+#[test]
+fn a_backup_that_is_put_back_is_accepted_when_the_owner_says_so_and_counts_from_then_on() {
+    let place = Place::new();
+    let backup = place.keep("backup");
+    let vault = place.open();
+    let session = place.unlock(&vault).unwrap();
+    place.put(&session, "second");
+    session.lock();
+    drop((session, vault));
+    let newer = place.keep("newer");
+    let everything = [&DATABASES[..], &["header", "header.2"]].concat();
+    place.put_back(&backup, &everything);
+    assert_eq!(place.outcome().0, ROLLBACK);
+    let vault = place.open();
+    let session = vault.unlock_restored(&place.factors()).unwrap();
+    assert_eq!(session.count(&Query::new()).unwrap(), 2);
+    place.put(&session, "third");
+    place.put(&session, "fourth");
+    session.lock();
+    drop((session, vault));
+    assert_eq!(place.outcome(), (None, None));
+    // What was given up is older now.
+    place.put_back(&newer, &everything);
+    assert_eq!(place.outcome().0, ROLLBACK);
+}
+
+#[test]
+fn a_recovery_accepts_a_lost_anchor_and_no_older_vault() {
+    let place = Place::new();
+    let code = RecoveryCode::parse(place.code.as_bytes()).unwrap();
+    let old = Credentials::recovery(&code).and_passphrase(&place.words);
+    let recover = |anchor: Arc<Memory>| {
+        let vault = Vault::open(place.scratch.vault()).unwrap().anchored(anchor);
+        let mut recovery = vault.recover(&old, place.factors())?;
+        let typed = recovery.code().reveal(str::to_owned);
+        recovery
+            .confirm(typed.as_bytes())
+            .map(|session| session.lock())
+    };
+    let older = place.keep("older");
+    let vault = place.open();
+    let session = place.unlock(&vault).unwrap();
+    place.put(&session, "second");
+    session.lock();
+    drop((session, vault));
+    let newer = place.keep("newer");
+    place.put_back(&older, &DATABASES);
+    let refused = recover(place.anchor.clone()).unwrap_err().kind();
+    assert_eq!(Some(refused), ROLLBACK);
+    place.put_back(&newer, &DATABASES);
+    // A new phone, whose anchor is empty.
+    let fresh = Arc::new(Memory::default());
+    recover(fresh.clone()).unwrap();
+    assert!(fresh.state.lock().unwrap().is_some());
+}
+
+#[test]
+fn an_anchor_that_cannot_be_reached_is_said_to_be_so_and_costs_no_record() {
+    let place = Place::new();
+    *place.anchor.unreachable.lock().unwrap() = true;
+    assert_eq!(place.outcome().0, Some(ErrorKind::AnchorUnavailable));
+    *place.anchor.unreachable.lock().unwrap() = false;
+    let vault = place.open();
+    let session = place.unlock(&vault).unwrap();
+    *place.anchor.unreachable.lock().unwrap() = true;
+    session
+        .put(Record::new("Note", "written all the same"))
+        .unwrap();
+    let refused = session.anchor().unwrap_err().kind();
+    assert_eq!(refused, ErrorKind::AnchorUnavailable);
+    session.lock();
+    *place.anchor.unreachable.lock().unwrap() = false;
+    drop((session, vault));
+    let vault = place.open();
+    let session = place.unlock(&vault).unwrap();
+    assert_eq!(session.count(&Query::new()).unwrap(), 3);
+    // A vault is not made where its anchor cannot be.
+    let elsewhere = place.scratch.path().join("elsewhere");
+    *place.anchor.unreachable.lock().unwrap() = true;
+    let options = options().anchor(place.anchor.clone());
+    let setup = Vault::create(&elsewhere, options, place.factors()).unwrap();
+    let before = place.keystore.live_keys();
+    let refused = setup.dangerous_without_recovery().unwrap_err().kind();
+    assert_eq!(refused, ErrorKind::AnchorUnavailable);
+    assert_eq!(place.keystore.live_keys(), before);
+}
+
+#[test]
+fn reading_and_changes_that_change_nothing_move_no_generation() {
+    let place = Place::new();
+    let vault = place.open();
+    let session = place.unlock(&vault).unwrap();
+    let record = || Record::new("Note", "body").client("c1", 1);
+    session.put(record()).unwrap();
+    session.anchor().unwrap();
+    let (stored, state) = (
+        place.anchor.times_stored(),
+        place.anchor.state.lock().unwrap().clone(),
+    );
+    for _ in 0..50 {
+        session.put(record()).unwrap();
+        session.count(&Query::new()).unwrap();
+        session.commit(&Batch::new()).unwrap();
+        session.anchor().unwrap();
+    }
+    session.lock();
+    assert_eq!(place.anchor.times_stored(), stored);
+    assert_eq!(*place.anchor.state.lock().unwrap(), state);
+}
+
+#[test]
+fn a_vault_without_an_anchor_says_so_and_takes_none_by_the_way() {
+    let (scratch, keystore, words) = (Scratch::new(), Keystore::new(), words());
+    let (vault, _) = make_vault_with(&scratch.vault(), &keystore, options());
+    let anchor = Arc::new(Memory::default());
+    let vault = vault.anchored(anchor.clone());
+    let factors = Credentials::passphrase(&words).and(&keystore);
+    let session = vault.unlock(&factors).unwrap();
+    session.put(Record::new("Note", "body")).unwrap();
+    let refused = session.anchor().unwrap_err().kind();
+    assert_eq!(refused, ErrorKind::AnchorMissing);
+    session.lock();
+    assert_eq!(anchor.times_stored(), 0);
+}
