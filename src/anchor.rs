@@ -13,7 +13,8 @@ use crate::id::VaultId;
 /// an older value back there.
 ///
 /// Both methods are called while the vault waits, on whichever thread uses it, its own timer's
-/// among them; they must not call the vault, and should answer within a second.
+/// among them. They must not call the vault nor wait for a thread that may be using it, such as the
+/// app's main thread, and should answer within a second.
 ///
 /// # Examples
 ///
