@@ -8,13 +8,13 @@ use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::VaultId;
 
-/// A place outside the vault's directory, for a few bytes that go forward with the vault: an item
+/// A place of one vault's own outside its directory, for a few bytes that go forward with the vault: an item
 /// of the Keychain, an alias in Android's Keystore, a server. It is only worth what it takes to put
 /// an older value back there.
 ///
-/// Both methods are called while the vault waits, on whichever thread uses it, its own timer's
-/// among them. They must not call the vault nor wait for a thread that may be using it, such as the
-/// app's main thread, and should answer within a second.
+/// Both methods are called on the thread that calls the vault, which waits meanwhile. They must not
+/// call the vault nor wait for a thread that may be using it, such as the app's main thread, and
+/// should answer within a second.
 ///
 /// # Examples
 ///
@@ -89,6 +89,20 @@ impl Anchored {
         found.map_or(0, |(_, generation)| generation)
     }
 
+    /// Goes forward to a header's generation, and never back.
+    pub(crate) fn reach_header(&mut self, generation: u64) {
+        self.header = generation.max(self.header);
+    }
+
+    /// As far as either had come.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.reach_header(other.header);
+        for class in Class::ALL {
+            self.reach(class, other.of(class));
+        }
+        self
+    }
+
     /// Goes forward to a class's generation, and never back.
     pub(crate) fn reach(&mut self, class: Class, generation: u64) {
         for (at, reached) in Class::ALL.into_iter().zip(&mut self.classes) {
@@ -150,6 +164,11 @@ mod tests {
             state.reach(class, 4);
             assert_eq!(state.of(class), generation);
         }
+        let mut other = Anchored::with_header(2);
+        other.reach(Class::Priority, 11);
+        assert_eq!((other.and(state).header, state.and(other).header), (3, 3));
+        assert_eq!(other.and(state).of(Class::Priority), 11);
+        assert_eq!(other.and(state).of(Class::Standard), u64::MAX);
         let bytes = state.encode(vault);
         assert_eq!(bytes.len(), 49);
         assert_eq!(Anchored::decode(&bytes, vault).unwrap(), state);

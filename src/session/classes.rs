@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
+use super::generation::Accept;
 use super::open_class::OpenClass;
 use super::opening::Opening;
 use crate::class::Class;
@@ -120,13 +121,19 @@ impl OpenClasses {
     }
 }
 
-/// Opens the databases of these classes, and finishes what waits there.
-pub(super) fn open_classes(opening: &Arc<Opening>, keys: Vec<ClassKeys>) -> Result<OpenClasses> {
+/// Opens the databases of these classes, unless they are older than what was anchored, and finishes
+/// what waits there.
+pub(super) fn open_classes(
+    opening: &Arc<Opening>,
+    keys: Vec<ClassKeys>,
+    accept: Accept,
+) -> Result<OpenClasses> {
     let mut classes = Vec::new();
     for keys in keys {
         classes.push(open_class(opening, keys)?);
     }
     let open = OpenClasses::new(Arc::clone(opening), classes);
+    opening.freshness.begin(opening, &open, accept)?;
     super::intent::settle(&open)?;
     Ok(open)
 }

@@ -1,7 +1,7 @@
 //! The generation of a class's database, and whether it is older than what was anchored (spec 08,
 //!
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::classes::OpenClasses;
@@ -78,29 +78,52 @@ pub(crate) enum Accept {
     Anything,
 }
 
-/// What a session knows of its vault's anchor.
+/// What a vault's handle knows of its anchor. One for all of its sessions, so that what one of them
+/// keeps late never takes back what the next has kept.
 pub(super) struct Freshness {
-    anchor: Option<Arc<dyn Anchor>>,
     kept: Mutex<Kept>,
+    /// When to keep what is ahead, on the steady clock; `NEVER` without an anchor.
+    due: AtomicI64,
 }
 
 struct Kept {
+    anchor: Option<Arc<dyn Anchor>>,
     state: Anchored,
-    /// When it was kept last, on the steady clock.
-    at: i64,
+    /// The state counts: it was compared, or the owner has accepted it with every class open.
+    accepted: bool,
 }
 
 /// How long what is committed may stay ahead of the anchor while there are calls.
 const WINDOW: i64 = 30_000_000;
+const NEVER: i64 = i64::MAX;
 
 impl Freshness {
-    /// Compares the header, and every class that is open, with what was kept.
+    /// Of a vault of which nothing is open.
+    pub(super) fn at_rest() -> Self {
+        Self {
+            kept: Mutex::new(Kept {
+                anchor: None,
+                state: Anchored::NOTHING,
+                accepted: false,
+            }),
+            due: AtomicI64::new(NEVER),
+        }
+    }
+
+    /// Compares the header, and every class that is open, with what was kept. To be asked before
+    /// anything is written to them: a copy may not catch up with the anchor by finishing what waits
+    /// in it.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::RollbackDetected`], [`ErrorKind::AnchorMissing`],
     /// [`ErrorKind::AnchorUnavailable`].
-    pub(super) fn begin(opening: &Opening, open: &OpenClasses, accept: Accept) -> Result<Self> {
+    pub(super) fn begin(
+        &self,
+        opening: &Opening,
+        open: &OpenClasses,
+        accept: Accept,
+    ) -> Result<()> {
         let header = &opening.newest().header;
         let anchor = opening.anchor();
         let loaded = match &anchor {
@@ -113,28 +136,26 @@ impl Freshness {
             Some(Ok(state)) => Some(state),
             _ => None,
         };
-        let state = match (known, accept) {
-            (_, Accept::Anything) => Anchored::NOTHING,
-            (Some(state), _) => state,
-            (None, Accept::Fresh) if header.anchored => {
-                return Err(ErrorKind::AnchorMissing.into());
-            }
-            (None, _) => Anchored::NOTHING,
-        };
+        if known.is_none() && header.anchored && accept == Accept::Fresh {
+            return Err(ErrorKind::AnchorMissing.into());
+        }
+        let compared = known.filter(|_| accept != Accept::Anything);
+        let state = compared.unwrap_or(Anchored::NOTHING);
         // An anchor that was never asked for, and holds nothing of this vault, is not used.
         let anchor = anchor.filter(|_| header.anchored || known.is_some());
         if header.generation < state.header {
             return Err(ErrorKind::RollbackDetected.into());
         }
-        let kept = Mutex::new(Kept {
+        let mut kept = self.kept();
+        *kept = Kept {
+            anchor,
             state,
-            at: i64::MIN,
-        });
-        let freshness = Self { anchor, kept };
-        open.classes
-            .iter()
-            .try_for_each(|class| freshness.check(class))?;
-        Ok(freshness)
+            accepted: compared.is_some(),
+        };
+        open.classes.iter().try_for_each(|open| kept.check(open))?;
+        let due = if compared.is_some() { i64::MIN } else { NEVER };
+        self.due.store(due, Ordering::Release);
+        Ok(())
     }
 
     /// Compares a class that was opened with what was kept.
@@ -143,58 +164,118 @@ impl Freshness {
     ///
     /// [`ErrorKind::RollbackDetected`].
     pub(super) fn check(&self, open: &OpenClass) -> Result<()> {
-        if open.generation() < self.kept().state.of(open.class()) {
-            return Err(ErrorKind::RollbackDetected.into());
+        self.kept().check(open)
+    }
+
+    /// The owner accepts what there is, having opened every class.
+    pub(super) fn accept(&self) {
+        let mut kept = self.kept();
+        if kept.anchor.is_some() {
+            kept.accepted = true;
+            self.due.store(i64::MIN, Ordering::Release);
         }
-        Ok(())
     }
 
     /// What is on the medium now, where that is ahead of what was kept.
     pub(super) fn ahead(&self, opening: &Opening, open: &OpenClasses) -> Option<Anchored> {
-        self.anchor.as_ref()?;
-        let kept = self.kept().state;
-        let mut state = kept;
-        state.header = opening.newest().header.generation.max(state.header);
+        let kept = self.kept();
+        kept.active()?;
+        let mut state = kept.state;
+        state.reach_header(opening.newest().header.generation);
         for class in &open.classes {
             state.reach(class.class(), class.generation());
         }
-        (state != kept).then_some(state)
+        (state != kept.state).then_some(state)
     }
 
     /// Whether it is time to keep what is ahead.
     pub(super) fn is_due(&self, now: i64) -> bool {
-        self.anchor.is_some() && now.saturating_sub(self.kept().at) >= WINDOW
+        let due = self.due.load(Ordering::Acquire);
+        due != NEVER && now >= due
     }
 
-    /// Keeps a state, which [`ahead`](Self::ahead) gave.
+    /// Keeps a state, which [`ahead`](Self::ahead) gave, as far as nothing newer was kept meanwhile.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::AnchorUnavailable`]; those of making the header's name durable, without which
     /// its generation must not be kept.
-    pub(super) fn keep(&self, opening: &Opening, state: Anchored, now: i64) -> Result<()> {
-        let Some(anchor) = &self.anchor else {
+    pub(super) fn keep(&self, opening: &Opening, ahead: Anchored, now: i64) -> Result<()> {
+        let mut kept = self.kept();
+        let Some(anchor) = kept.active() else {
             return Ok(());
         };
-        let mut kept = self.kept();
+        let Some(state) = kept.next(ahead) else {
+            return Ok(());
+        };
         if state.header > kept.state.header {
             opening.with_dir(VaultDir::make_durable)?;
         }
         // A host that fails is not asked again at every call.
-        kept.at = now;
-        let bytes = state.encode(opening.vault());
-        anchor
-            .store(&bytes)
-            .map_err(|_| ErrorKind::AnchorUnavailable)?;
+        self.due
+            .store(now.saturating_add(WINDOW), Ordering::Release);
+        let stored = anchor.store(&state.encode(opening.vault()));
+        stored.map_err(|_| ErrorKind::AnchorUnavailable)?;
         kept.state = state;
         Ok(())
     }
 
+    /// Keeps nothing more until a session begins or is resumed: from now on others may have the
+    /// vault.
+    pub(super) fn rest(&self) {
+        self.kept().anchor = None;
+        self.due.store(NEVER, Ordering::Release);
+    }
+
     pub(super) fn is_anchored(&self) -> bool {
-        self.anchor.is_some()
+        self.kept().active().is_some()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn active(&self) -> Option<Arc<dyn Anchor>> {
+        self.anchor.clone().filter(|_| self.accepted)
+    }
+
+    /// The state to keep next. Another thread may have kept a newer one since this was seen.
+    fn next(&self, ahead: Anchored) -> Option<Anchored> {
+        let state = self.state.and(ahead);
+        (state != self.state).then_some(state)
+    }
+
+    fn check(&self, open: &OpenClass) -> Result<()> {
+        if open.generation() < self.state.of(open.class()) {
+            return Err(ErrorKind::RollbackDetected.into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::class::Class;
+
+    #[test]
+    fn what_is_seen_earlier_and_kept_later_takes_nothing_back() {
+        let seen = |standard, priority| {
+            let mut state = Anchored::with_header(1);
+            state.reach(Class::Standard, standard);
+            state.reach(Class::Priority, priority);
+            state
+        };
+        let kept = Kept {
+            anchor: None,
+            state: seen(7, 3),
+            accepted: true,
+        };
+        assert_eq!(kept.next(seen(6, 2)), None);
+        assert_eq!(kept.next(seen(7, 3)), None);
+        assert_eq!(kept.next(seen(6, 4)), Some(seen(7, 4)));
+        assert_eq!(kept.next(seen(8, 3)), Some(seen(8, 3)));
     }
 }

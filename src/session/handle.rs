@@ -39,7 +39,8 @@ use crate::time::Timestamp;
 /// # Errors
 ///
 /// Beside what each method says, every method that reads or writes can fail with
-/// [`ErrorKind::Locked`], [`ErrorKind::TamperDetected`] where what is stored is not what was
+/// [`ErrorKind::Locked`], [`ErrorKind::Paused`], on a lease with [`ErrorKind::LeaseExpired`],
+/// [`ErrorKind::TamperDetected`] where what is stored is not what was
 /// sealed in that place, [`ErrorKind::DatabaseDamaged`], [`ErrorKind::Io`],
 /// [`ErrorKind::StorageFull`], [`ErrorKind::ReadOnly`], [`ErrorKind::OutOfMemory`] and, where it
 /// seals, [`ErrorKind::RandomUnavailable`].
@@ -62,8 +63,8 @@ impl Session {
     ) -> Result<Self> {
         let Unlocked { keys, slot } = unlocked;
         let held = opening.activate(|| {
-            let open = open_classes(opening, keys)?;
-            Inner::begin(Arc::clone(opening), open, most, accept).map(Arc::new)
+            let open = open_classes(opening, keys, accept)?;
+            Ok(Arc::new(Inner::new(Arc::clone(opening), open, most)))
         })?;
         Ok(Self {
             held: Arc::new(held),
@@ -84,8 +85,9 @@ impl Session {
     }
 
     /// Keeps in the vault's [`Anchor`](crate::Anchor) how far it has come. What was committed before
-    /// this returns is noticed when it is taken back by putting older files in place; without it
-    /// that holds from 30 seconds later, or from the session's end.
+    /// this returns is noticed when it is taken back by putting older files in place. Without it that
+    /// holds from the first call 30 seconds later, from when the session is locked by a call, or from
+    /// the next unlock.
     ///
     /// # Errors
     ///
@@ -306,27 +308,25 @@ impl Session {
     /// # Errors
     ///
     /// Those of [`Vault::unlock`](crate::Vault::unlock), [`ErrorKind::LeaseActive`] while another
-    /// lease is open, and [`ErrorKind::NoMatchingSlot`] for a biometric slot that was not given
-    /// Priority.
+    /// lease is open, [`ErrorKind::LeaseExpired`] while the app is in the background, and
+    /// [`ErrorKind::NoMatchingSlot`] for a biometric slot that was not given Priority.
     pub fn step_up(&self, credentials: &Credentials<'_>) -> Result<Lease> {
         let (unlocked, factors) = self.prove(credentials)?;
         self.lease(unlocked, factors)
     }
 
-    /// Fresh factors, for Priority. While a person is asked for them the session is in use.
+    /// Fresh factors, for Priority. That they are asked for is activity, and that nobody answers is
+    /// none.
     pub(super) fn prove<'a>(
         &self,
         credentials: &Credentials<'a>,
     ) -> Result<(Unlocked, Factors<'a>)> {
         self.touch()?;
-        let inner = self.inner();
-        let _use = inner.watch.used(inner.watch.enforce());
         let kind = credentials.slot_kind().filter(|kind| !kind.is_recovery());
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
         let factors = Factors::of(credentials);
-        let unlocked = inner
-            .opening
-            .unlock(kind, WrapPurpose::Priority, factors, None)?;
+        let opening = &self.inner().opening;
+        let unlocked = opening.unlock(kind, WrapPurpose::Priority, factors, None)?;
         Ok((unlocked, factors))
     }
 

@@ -60,6 +60,15 @@ impl Lease {
         Ok(())
     }
 
+    /// Accepts the vault as it is, and anchors it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Session::anchor`].
+    pub(crate) fn accept(&self) -> Result<()> {
+        self.session.inner().accept(self.session.reach())
+    }
+
     /// Lends the keys of all three classes.
     pub(super) fn with_keys<T>(
         &self,

@@ -109,6 +109,7 @@ impl Opening {
             session.is_locked();
             session.pause();
         }
+        self.freshness.rest();
         self.put_place(None);
     }
 
@@ -124,8 +125,10 @@ impl Opening {
         }
         let dir = VaultDir::open(&self.path)?;
         let lock = dir.lock()?;
-        let same = self.copies().read_again(read_copies(&dir)?)?;
-        *self.table() = Table::read(&dir)?;
+        let (copies, table) = (read_copies(&dir)?, Table::read(&dir)?);
+        // From here to the end of the session that the change concerns nothing fails.
+        let same = self.copies().read_again(copies)?;
+        *self.table() = table;
         self.put_place(Some(Place::new(dir, lock)));
         if let Some(session) = active.session.upgrade() {
             if !same {

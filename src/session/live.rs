@@ -2,11 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
 use std::time::Duration;
 
 use super::classes::{OpenClasses, Reach, open_class, open_classes};
-use super::generation::{Accept, Freshness};
+use super::generation::Accept;
 use super::open_class::OpenClass;
 use super::opening::Opening;
 use super::timer;
@@ -21,7 +21,6 @@ use crate::keys::ClassKeys;
 pub(super) struct Inner {
     pub(super) opening: Arc<Opening>,
     pub(super) watch: Watch,
-    freshness: RwLock<Freshness>,
     /// Every call holds it shared; locking, pausing, stepping up and ending a lease hold it alone.
     phase: RwLock<Phase>,
     /// Held for the whole of a write: `true` while an intent waits to be finished.
@@ -38,44 +37,35 @@ enum Phase {
 }
 
 impl Inner {
-    /// A session over classes that were just opened, unless they are older than what was anchored.
-    pub(super) fn begin(
-        opening: Arc<Opening>,
-        open: OpenClasses,
-        most: Duration,
-        accept: Accept,
-    ) -> Result<Self> {
-        let freshness = Freshness::begin(&opening, &open, accept)?;
+    /// A session over classes that were just opened.
+    pub(super) fn new(opening: Arc<Opening>, open: OpenClasses, most: Duration) -> Self {
         let watch = Watch::begin(opening.clock(), &opening.policy(), most);
-        let session = Self {
+        Self {
             opening,
             watch,
-            freshness: RwLock::new(freshness),
             phase: RwLock::new(Phase::Open(open)),
             commit: Mutex::new(false),
             leases: AtomicU64::new(0),
-        };
-        if accept == Accept::Fresh {
-            // What a crash left ahead. Where it cannot be kept now, it is later.
-            let ahead = session.ahead(&session.alone());
-            let _ = session.keep(ahead);
         }
-        Ok(session)
     }
 
     /// What is on the medium and not yet anchored.
     fn ahead(&self, phase: &Phase) -> Option<Anchored> {
         let open = phase.open().ok()?;
-        self.freshness().ahead(&self.opening, open)
+        self.opening.freshness.ahead(&self.opening, open)
     }
 
     /// Anchors a state. Nothing is locked that a call needs: the host may take its time.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AnchorUnavailable`].
     fn keep(&self, ahead: Option<Anchored>) -> Result<()> {
-        let now = self.watch.enforce();
-        let keep = |state| self.freshness().keep(&self.opening, state, now);
+        let Some(ahead) = ahead else { return Ok(()) };
+        let (opening, now) = (&self.opening, self.watch.now());
         // A host that panics must not keep a session from being closed.
-        let kept = catch_unwind(AssertUnwindSafe(|| ahead.map_or(Ok(()), keep)));
-        kept.unwrap_or_else(|_| Err(ErrorKind::AnchorUnavailable.into()))
+        let keep = AssertUnwindSafe(|| opening.freshness.keep(opening, ahead, now));
+        catch_unwind(keep).unwrap_or_else(|_| Err(ErrorKind::AnchorUnavailable.into()))
     }
 
     /// Anchors everything that is committed.
@@ -85,20 +75,24 @@ impl Inner {
     /// Those of the session, [`ErrorKind::AnchorMissing`] where the vault has no anchor,
     /// [`ErrorKind::AnchorUnavailable`].
     pub(super) fn anchor(&self, reach: Reach) -> Result<()> {
-        let ahead = self.with(reach, |open| {
-            let freshness = self.freshness();
-            if !freshness.is_anchored() {
-                return Err(ErrorKind::AnchorMissing.into());
-            }
-            Ok(freshness.ahead(&self.opening, open))
+        let freshness = &self.opening.freshness;
+        let ahead = self.with(reach, |open| match freshness.is_anchored() {
+            true => Ok(freshness.ahead(&self.opening, open)),
+            false => Err(ErrorKind::AnchorMissing.into()),
         })?;
         self.keep(ahead)
     }
 
-    fn freshness(&self) -> RwLockReadGuard<'_, Freshness> {
-        self.freshness
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Accepts the vault as it is and anchors it. Every class is open, so that it is known what that
+    /// is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`anchor`](Self::anchor), and [`ErrorKind::LeaseRequired`].
+    pub(super) fn accept(&self, reach: Reach) -> Result<()> {
+        self.with(reach, |open| open.class(reach, Class::Priority).map(drop))?;
+        self.opening.freshness.accept();
+        self.anchor(reach)
     }
 
     /// Whether the session has ended, by now at the latest.
@@ -123,8 +117,8 @@ impl Inner {
         let mut ahead = None;
         let result = self.run(reach, now, |open| {
             let result = call(open);
-            if self.freshness().is_due(now) {
-                ahead = self.freshness().ahead(&self.opening, open);
+            if self.opening.freshness.is_due(now) {
+                ahead = self.opening.freshness.ahead(&self.opening, open);
             }
             result
         });
@@ -195,14 +189,21 @@ impl Inner {
     /// Closes the session, or its lease, where it is over and no call is under way. Every call asks
     /// for it at its end.
     pub(super) fn close_what_is_over(&self) {
+        let ahead = self.close();
+        // Where it cannot be kept now, it is when the vault is unlocked.
+        let _ = self.keep(ahead);
+    }
+
+    /// The same without a word to the anchor; what was ahead of it.
+    fn close(&self) -> Option<Anchored> {
         let ended = self.watch.ended().is_some();
         if !ended && !self.watch.lease_is_over() {
-            return;
+            return None;
         }
         let mut phase = match self.phase.try_write() {
             Ok(phase) => phase,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
+            Err(TryLockError::WouldBlock) => return None,
         };
         let ahead = self.ahead(&phase);
         if ended {
@@ -213,36 +214,44 @@ impl Inner {
             self.watch.forget_lease();
             open.close_priority();
         }
-        drop(phase);
-        let _ = self.keep(ahead);
+        ahead
     }
 
-    /// What the timer does. How long it may wait before it looks again.
-    pub(super) fn look(&self) -> Duration {
+    /// What the timer does, which never calls the host: how long it may wait before it looks again;
+    /// `None` where there is nothing left to look at.
+    pub(super) fn look(&self) -> Option<Duration> {
         let now = self.watch.enforce();
-        self.close_what_is_over();
+        let _ = self.close();
+        if matches!(self.phase.try_read().as_deref(), Ok(Phase::Ended)) {
+            return None;
+        }
         let left = self.watch.due().saturating_sub(now);
-        Duration::from_micros(u64::try_from(left).unwrap_or_default()).max(SHORTEST_WAIT)
+        let left = Duration::from_micros(u64::try_from(left).unwrap_or_default());
+        Some(left.max(SHORTEST_WAIT))
     }
 
     /// Opens Priority for a lease and gives its number.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Locked`], [`ErrorKind::Paused`], [`ErrorKind::LeaseActive`], and those of
+    /// [`ErrorKind::Locked`], [`ErrorKind::Paused`], [`ErrorKind::LeaseActive`],
+    /// [`ErrorKind::LeaseExpired`] in the background, [`ErrorKind::RollbackDetected`], and those of
     /// opening the database.
     pub(super) fn begin_lease(&self, keys: ClassKeys) -> Result<u64> {
-        self.close_what_is_over();
         let mut phase = self.alone();
         self.refuse()?;
         let Phase::Open(open) = &mut *phase else {
             return phase.open().map(|_| 0);
         };
-        if open.lease.is_some() {
+        if open.lease.is_some() && !self.watch.lease_is_over() {
             return Err(ErrorKind::LeaseActive.into());
         }
+        open.close_priority();
+        if self.watch.is_in_background() {
+            return Err(ErrorKind::LeaseExpired.into());
+        }
         let priority = open_class(&self.opening, keys)?;
-        self.freshness().check(&priority)?;
+        self.opening.freshness.check(&priority)?;
         open.add(priority);
         let settled = super::intent::settle(open);
         if settled.is_err() {
@@ -320,13 +329,7 @@ impl Inner {
         if let Phase::Paused(keys) = &*phase {
             // What fails may be tried again, so these are kept until it succeeds.
             let keys = keys.iter().map(ClassKeys::again).collect();
-            let open = open_classes(&self.opening, keys)?;
-            // Somebody else may have had the vault meanwhile.
-            let freshness = Freshness::begin(&self.opening, &open, Accept::Fresh)?;
-            *self
-                .freshness
-                .write()
-                .unwrap_or_else(PoisonError::into_inner) = freshness;
+            let open = open_classes(&self.opening, keys, Accept::Fresh)?;
             *self.commit.lock().unwrap_or_else(PoisonError::into_inner) = false;
             *phase = Phase::Open(open);
         }

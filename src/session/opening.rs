@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::copies::{Copies, read_copies};
+use super::generation::Freshness;
 use super::lifecycle::Active;
 use super::slots::SlotInfo;
 use super::throttle::{Counted, Table};
@@ -27,7 +28,9 @@ pub(crate) struct Opening {
     /// Set first when pausing begins, so that no new call starts.
     pub(super) pausing: AtomicBool,
     header: Mutex<Copies>,
+    /// The host's anchor, for sessions to come.
     anchor: Mutex<Option<Arc<dyn Anchor>>>,
+    pub(super) freshness: Freshness,
     /// How often the slots were tried in vain.
     pub(super) attempts: Mutex<Table>,
     /// Held for the whole of a change of the header.
@@ -92,6 +95,7 @@ impl Opening {
             pausing: AtomicBool::new(false),
             header,
             anchor: Mutex::new(None),
+            freshness: Freshness::at_rest(),
             attempts: Mutex::new(attempts),
             changing: Mutex::new(()),
             active: Mutex::default(),

@@ -74,9 +74,10 @@ fn run() {
                 return false;
             };
             // A panic in one session must not leave the others without a timer.
-            let due = catch_unwind(AssertUnwindSafe(|| session.look()));
+            let look = catch_unwind(AssertUnwindSafe(|| session.look()));
+            let due = look.unwrap_or(Some(LONGEST_WAIT));
             wait = wait.min(due.unwrap_or(LONGEST_WAIT));
-            true
+            due.is_some()
         });
         if watched.sessions.is_empty() {
             watched.running = false;

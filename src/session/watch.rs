@@ -147,9 +147,18 @@ impl Watch {
 
     /// The app went to the background; no lease outlives that.
     pub(super) fn entered_background(&self, grace: Duration) {
-        let end = self.clock.now().steady.saturating_add(micros(grace));
+        let end = self.now().saturating_add(micros(grace));
         self.background.fetch_min(end, Ordering::AcqRel);
         self.end_lease();
+    }
+
+    pub(super) fn is_in_background(&self) -> bool {
+        self.background.load(Ordering::Acquire) != NEVER
+    }
+
+    /// The time on the steady clock.
+    pub(super) fn now(&self) -> i64 {
+        self.clock.now().steady
     }
 
     /// The app is coming back. To be asked after [`enforce`](Self::enforce).
@@ -161,7 +170,7 @@ impl Watch {
     pub(super) fn begin_lease(&self, policy: &SessionPolicy) {
         let reads = policy.lease_read_limit().map_or(NEVER, i64::from);
         let end = micros(policy.lease_limit());
-        let end = self.clock.now().steady.saturating_add(end);
+        let end = self.now().saturating_add(end);
         self.reads_left.store(reads, Ordering::Release);
         self.lease.store(end, Ordering::Release);
     }
@@ -169,7 +178,7 @@ impl Watch {
     /// Whether the lease's time or reads are used up.
     pub(super) fn lease_is_over(&self) -> bool {
         let end = self.lease.load(Ordering::Acquire);
-        end != NEVER && self.clock.now().steady >= end
+        end != NEVER && self.now() >= end
     }
 
     /// The lease is over from now on.
@@ -211,7 +220,7 @@ pub(super) struct Use<'a>(&'a Watch);
 
 impl Drop for Use<'_> {
     fn drop(&mut self) {
-        let now = self.0.clock.now().steady;
+        let now = self.0.now();
         self.0.last_used.fetch_max(now, Ordering::AcqRel);
         self.0.under_way.fetch_sub(1, Ordering::AcqRel);
     }

@@ -160,7 +160,7 @@ impl Vault {
         self.opening.heal();
         let session = Session::begin(&self.opening, standard, Duration::MAX, Accept::Anything)?;
         let lease = session.lease(priority, factors)?;
-        lease.anchor()?;
+        lease.accept()?;
         drop(lease);
         Ok(session)
     }

@@ -59,9 +59,9 @@ impl<'a> Recovery<'a> {
     ///
     /// [`ErrorKind::RecoveryCodeMistyped`], [`ErrorKind::RecoveryNotConfirmed`],
     /// [`ErrorKind::SessionActive`] while the vault is open, [`ErrorKind::RollbackDetected`] where it
-    /// is older than its anchor says (that the anchor is lost is no error here), [`ErrorKind::SlotTableFull`] where
-    /// emergency slots leave no room for the new ones, those of a [`Session`], of the share and of
-    /// the files. Whatever the error, the header is the old one and the old code still holds.
+    /// is older than its anchor says (that the anchor is lost is no error here),
+    /// [`ErrorKind::SlotTableFull`] where emergency slots leave no room for the new ones, those of a
+    /// [`Session`], of the share and of the files. Whatever the error, the header is the old one and the old code still holds.
     /// Confirming may be tried again, unless the databases did not open, or a limit of the
     /// [`SessionPolicy`](crate::SessionPolicy) has ended the session or the lease that wait for it:
     /// it then answers [`ErrorKind::Locked`] or [`ErrorKind::LeaseExpired`], and the recovery begins
@@ -76,6 +76,9 @@ impl<'a> Recovery<'a> {
             let session =
                 Session::begin(self.opening, standard, Duration::MAX, Accept::LostAnchor)?;
             let lease = session.lease(priority, Factors::default())?;
+            // A lost anchor is established again. Where that cannot be now, it is when the session
+            // ends; a vault without one has nothing to accept.
+            let _ = lease.accept();
             self.open = Some((session, lease));
         }
         let (_, lease) = self.open.as_ref().ok_or(ErrorKind::Locked)?;

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::keys::{Credentials, Kdf, KdfParameters, Passphrase, SessionPolicy};
+use crate::keys::{
+    Credentials, Kdf, KdfParameters, KeyShare, Passphrase, Purpose, SessionPolicy, ShareError,
+    ShareSink,
+};
 use crate::records::{Query, Record};
 use crate::session::Session;
 use crate::time::{Clock, Moment};
@@ -135,4 +138,44 @@ pub(super) fn is_open(path: &Path) -> bool {
     descriptors
         .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
         .any(|target| target == path)
+}
+
+/// A key store that remembers what it released, and can be made to release only that.
+#[derive(Default)]
+pub(super) struct Recorder {
+    pub(super) released: Mutex<Vec<[u8; 32]>>,
+    pub(super) replaying: Mutex<bool>,
+}
+
+impl KeyShare for Recorder {
+    fn provider(&self) -> &str {
+        "recorder"
+    }
+
+    fn enrol(&self, purpose: Purpose) -> Result<Vec<u8>, ShareError> {
+        Ok(format!("{purpose:?}").into_bytes())
+    }
+
+    fn release(
+        &self,
+        purpose: Purpose,
+        _: &[u8],
+        challenge: &[u8; 32],
+        sink: &mut ShareSink,
+    ) -> Result<(), ShareError> {
+        let mut released = self.released.lock().unwrap();
+        if *self.replaying.lock().unwrap() {
+            sink.fill(released.last().ok_or(ShareError::Missing)?);
+            return Ok(());
+        }
+        let salt = u8::from(purpose == Purpose::Priority);
+        let share = challenge.map(|byte| byte.rotate_left(3) ^ 0x3C ^ salt);
+        released.push(share);
+        sink.fill(&share);
+        Ok(())
+    }
+
+    fn destroy(&self, _: Purpose, _: &[u8]) -> Result<(), ShareError> {
+        Ok(())
+    }
 }

@@ -2,15 +2,12 @@
 //! unlock is good for.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 
-use super::scene::{SECOND, Scene};
+use super::scene::{Recorder, SECOND, Scene};
 use crate::class::Class;
 use crate::error::ErrorKind;
 use crate::id::{RecordId, SlotId};
-use crate::keys::{
-    Credentials, KeyShare, Passphrase, Purpose, SessionPolicy, ShareError, ShareSink,
-};
+use crate::keys::{Credentials, Passphrase, SessionPolicy};
 use crate::records::{Batch, Query, Record};
 use crate::session::{Lease, Session};
 
@@ -205,46 +202,6 @@ fn a_renewal_of_the_code_that_was_begun_in_time_is_not_confirmed_too_late() {
         kind(renewal.confirm(code.as_bytes())),
         Some(ErrorKind::LeaseExpired)
     );
-}
-
-/// A key store that remembers what it released, and can be made to release only that.
-#[derive(Default)]
-struct Recorder {
-    released: Mutex<Vec<[u8; 32]>>,
-    replaying: Mutex<bool>,
-}
-
-impl KeyShare for Recorder {
-    fn provider(&self) -> &str {
-        "recorder"
-    }
-
-    fn enrol(&self, purpose: Purpose) -> Result<Vec<u8>, ShareError> {
-        Ok(format!("{purpose:?}").into_bytes())
-    }
-
-    fn release(
-        &self,
-        purpose: Purpose,
-        _: &[u8],
-        challenge: &[u8; 32],
-        sink: &mut ShareSink,
-    ) -> Result<(), ShareError> {
-        let mut released = self.released.lock().unwrap();
-        if *self.replaying.lock().unwrap() {
-            sink.fill(released.last().ok_or(ShareError::Missing)?);
-            return Ok(());
-        }
-        let salt = u8::from(purpose == Purpose::Priority);
-        let share = challenge.map(|byte| byte.rotate_left(3) ^ 0x3C ^ salt);
-        released.push(share);
-        sink.fill(&share);
-        Ok(())
-    }
-
-    fn destroy(&self, _: Purpose, _: &[u8]) -> Result<(), ShareError> {
-        Ok(())
-    }
 }
 
 #[test]

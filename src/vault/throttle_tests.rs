@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::scene::{BEGAN, SECOND, Scene};
+use super::scene::{BEGAN, Recorder, SECOND, Scene};
 use crate::error::{Error, ErrorKind};
-use crate::keys::{Credentials, EmergencyCode, KeyShare, Passphrase, Purpose, RecoveryCode};
-use crate::keys::{SessionPolicy, ShareError, ShareSink};
+use crate::keys::{Credentials, EmergencyCode, Passphrase, RecoveryCode, SessionPolicy};
 use crate::session::SlotInfo;
 
 const WAITS: [u32; 9] = [0, 0, 30, 60, 120, 300, 900, 1800, 3600];
@@ -309,40 +308,11 @@ fn codes_wait_as_well_and_are_never_disabled() {
     );
 }
 
-/// A share that counts how often it is asked for.
-struct Asked(std::sync::atomic::AtomicUsize);
-
-impl KeyShare for Asked {
-    fn provider(&self) -> &str {
-        "asked"
-    }
-
-    fn enrol(&self, _: Purpose) -> Result<Vec<u8>, ShareError> {
-        Ok(vec![1])
-    }
-
-    fn release(
-        &self,
-        _: Purpose,
-        _: &[u8],
-        challenge: &[u8; 32],
-        sink: &mut ShareSink,
-    ) -> Result<(), ShareError> {
-        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        sink.fill(challenge);
-        Ok(())
-    }
-
-    fn destroy(&self, _: Purpose, _: &[u8]) -> Result<(), ShareError> {
-        Ok(())
-    }
-}
-
 #[test]
 fn nobody_is_asked_for_a_share_while_the_slot_waits_and_a_cancelled_one_is_no_failure() {
     let scene = Scene::new();
-    let host = Asked(0.into());
-    let asked = || host.0.load(std::sync::atomic::Ordering::Relaxed);
+    let host = Recorder::default();
+    let asked = || host.released.lock().unwrap().len();
     let session = scene.unlock();
     let lease = session.step_up(&scene.factors()).unwrap();
     lease

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vitalock::{
-    Batch, Class, Credentials, ErrorKind, Passphrase, Query, Record, RecoveryCode, Session, Vault,
+    Batch, Class, Credentials, ErrorKind, LockReason, Passphrase, Query, Record, RecoveryCode,
+    Session, SessionPolicy, Vault,
 };
 
 use crate::support::anchors::Memory;
@@ -27,6 +28,7 @@ impl Place {
         let anchor = Arc::new(Memory::default());
         let options = options().anchor(anchor.clone());
         let (vault, code) = make_vault_with(&scratch.vault(), &keystore, options);
+        drop(vault);
         let place = Self {
             scratch,
             keystore,
@@ -34,10 +36,16 @@ impl Place {
             anchor,
             code,
         };
-        let session = place.unlock(&vault).unwrap();
-        place.put(&session, "first");
-        session.lock();
+        place.live_on();
         place
+    }
+
+    /// Another record in each class, and closed again.
+    fn live_on(&self) {
+        let vault = self.open();
+        let session = self.unlock(&vault).unwrap();
+        self.put(&session, "body");
+        session.lock();
     }
 
     fn factors(&self) -> Credentials<'_> {
@@ -99,11 +107,7 @@ const ROLLBACK: Option<ErrorKind> = Some(ErrorKind::RollbackDetected);
 fn any_older_file_of_the_vault_is_noticed_and_nothing_is_handed_out() {
     let place = Place::new();
     let older = place.keep("older");
-    let vault = place.open();
-    let session = place.unlock(&vault).unwrap();
-    place.put(&session, "second");
-    session.lock();
-    drop((session, vault));
+    place.live_on();
     let newer = place.keep("newer");
     assert_eq!(place.outcome(), (None, None));
     let everything = [&DATABASES[..], &["header", "header.2", "attempts"]].concat();
@@ -244,11 +248,7 @@ fn a_lost_anchor_is_established_again_with_fresh_factors_for_every_class() {
 fn a_backup_that_is_put_back_is_accepted_when_the_owner_says_so_and_counts_from_then_on() {
     let place = Place::new();
     let backup = place.keep("backup");
-    let vault = place.open();
-    let session = place.unlock(&vault).unwrap();
-    place.put(&session, "second");
-    session.lock();
-    drop((session, vault));
+    place.live_on();
     let newer = place.keep("newer");
     let everything = [&DATABASES[..], &["header", "header.2"]].concat();
     place.put_back(&backup, &everything);
@@ -280,11 +280,7 @@ fn a_recovery_accepts_a_lost_anchor_and_no_older_vault() {
             .map(|session| session.lock())
     };
     let older = place.keep("older");
-    let vault = place.open();
-    let session = place.unlock(&vault).unwrap();
-    place.put(&session, "second");
-    session.lock();
-    drop((session, vault));
+    place.live_on();
     let newer = place.keep("newer");
     place.put_back(&older, &DATABASES);
     let refused = recover(place.anchor.clone()).unwrap_err().kind();
@@ -363,4 +359,103 @@ fn a_vault_without_an_anchor_says_so_and_takes_none_by_the_way() {
     assert_eq!(refused, ErrorKind::AnchorMissing);
     session.lock();
     assert_eq!(anchor.times_stored(), 0);
+}
+
+/// The generations in what was stored (spec 08): the header's and three classes'.
+fn generations(state: &[u8]) -> Vec<u64> {
+    let numbers = state[17..].chunks_exact(8);
+    numbers
+        .map(|number| u64::from_le_bytes(number.try_into().unwrap()))
+        .collect()
+}
+
+#[test]
+fn whatever_threads_do_at_once_the_anchor_never_goes_back() {
+    let place = Place::new();
+    let vault = place.open();
+    let session = place.unlock(&vault).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..6 {
+            let session = session.clone();
+            scope.spawn(move || {
+                for _ in 0..40 {
+                    let class = Class::ALL[number % 2];
+                    session
+                        .put(Record::new("Note", "body").class(class))
+                        .unwrap();
+                    session.anchor().unwrap();
+                }
+            });
+        }
+    });
+    session.lock();
+    let stored = place.anchor.stored.lock().unwrap();
+    assert!(stored.len() > 100, "{}", stored.len());
+    for pair in stored.windows(2) {
+        let (before, after) = (generations(&pair[0].0), generations(&pair[1].0));
+        assert!(
+            before
+                .iter()
+                .zip(&after)
+                .all(|(before, after)| before <= after)
+        );
+        assert_ne!(before, after, "nothing is stored twice");
+    }
+}
+
+#[test]
+fn what_is_not_opened_whole_is_not_accepted_and_leaves_the_anchor_as_it_is() {
+    let place = Place::new();
+    let older = place.keep("older");
+    place.live_on();
+    let newer = place.keep("newer");
+    let before = place.anchor.state.lock().unwrap().clone();
+    // Somebody has the owner accept the vault while Priority does not open.
+    let priority = place.scratch.vault().join("priority.db");
+    let mut damaged = std::fs::read(&priority).unwrap();
+    damaged[50] ^= 1;
+    std::fs::write(&priority, damaged).unwrap();
+    let vault = place.open();
+    let refused = vault.unlock_restored(&place.factors()).unwrap_err().kind();
+    assert_eq!(refused, ErrorKind::TamperDetected);
+    drop(vault);
+    assert_eq!(*place.anchor.state.lock().unwrap(), before);
+    place.put_back(&older, &["priority.db"]);
+    assert_eq!(place.outcome(), (None, ROLLBACK));
+    place.put_back(&newer, &["priority.db"]);
+    assert_eq!(place.outcome(), (None, None));
+}
+
+#[test]
+fn the_timer_never_calls_the_host_and_the_next_unlock_anchors_what_it_left() {
+    let place = Place::new();
+    let vault = place.open();
+    let session = place.unlock(&vault).unwrap();
+    let lease = session.step_up(&place.factors()).unwrap();
+    let policy = SessionPolicy::new()
+        .idle(std::time::Duration::from_secs(1))
+        .unwrap();
+    lease.set_session_policy(policy).unwrap();
+    drop(lease);
+    session.anchor().unwrap();
+    session.put(Record::new("Note", "not anchored")).unwrap();
+    let before = place.anchor.times_stored();
+    let database = std::fs::canonicalize(place.scratch.vault().join("standard.db")).unwrap();
+    let is_open = || {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let mut open = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+        open.any(|target| target == database)
+    };
+    while is_open() {
+        std::thread::yield_now();
+    }
+    assert_eq!(place.anchor.times_stored(), before);
+    assert_eq!(session.lock_reason(), Some(LockReason::Idle));
+    drop((session, vault));
+    let vault = place.open();
+    drop(place.unlock(&vault).unwrap());
+    assert_eq!(place.anchor.times_stored(), before + 1);
+    let stored = place.anchor.stored.lock().unwrap();
+    let timer = Some("vitalock-timer".to_owned());
+    assert!(stored.iter().all(|(_, thread)| *thread != timer));
 }

@@ -2,7 +2,8 @@
 //! is about to be suspended.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -192,6 +193,47 @@ fn a_session_ends_whose_header_was_changed_while_it_was_paused() {
     let words = words();
     let factors = Credentials::passphrase(&words).and(&Twin);
     vault.unlock(&factors).unwrap().touch().unwrap();
+}
+
+#[test]
+fn a_changed_header_ends_the_session_also_where_resuming_failed_at_first() {
+    let scratch = Scratch::new();
+    let vault = make_quick_vault(&scratch.vault(), false);
+    let session = unlock(&vault);
+    vault.pause();
+    let other = Vault::open(scratch.vault()).unwrap();
+    let theirs = unlock(&other);
+    let lease = step_up(&theirs);
+    lease.slots().remove(theirs.slot(), Some(&Twin)).unwrap();
+    drop((lease, theirs, other));
+    let attempts = scratch.vault().join("attempts");
+    let mode = |mode| std::fs::set_permissions(&attempts, Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    assert_eq!(kind(vault.resume()), Some(ErrorKind::PathLooseMode));
+    assert_eq!(kind(session.touch()), Some(ErrorKind::Paused));
+    mode(0o600);
+    vault.resume().unwrap();
+    assert_eq!(kind(session.touch()), Some(ErrorKind::Locked));
+    assert_eq!(session.lock_reason(), Some(LockReason::HeaderChanged));
+}
+
+#[test]
+fn in_the_background_nobody_steps_up() {
+    let scratch = Scratch::new();
+    let policy = SessionPolicy::new()
+        .background(Duration::from_secs(30))
+        .unwrap();
+    let vault = quick_vault_with(&scratch.vault(), policy);
+    let session = unlock(&vault);
+    vault.entered_background();
+    let factors = Credentials::share(&Twin);
+    assert_eq!(
+        kind(session.step_up(&factors)),
+        Some(ErrorKind::LeaseExpired)
+    );
+    session.touch().unwrap();
+    vault.entering_foreground();
+    step_up(&session).touch().unwrap();
 }
 
 #[test]

@@ -42,6 +42,7 @@ fn another_process() {
         }
         ["anchored", dir, anchor] => super::anchored::live(Path::new(dir), Path::new(anchor)),
         ["guess", dir] => super::attempts::guess(Path::new(dir)),
+        ["timer", dir] => super::sleep::timer(Path::new(dir)),
         ["sleeper", dir, seconds] => {
             super::sleep::sleeper(Path::new(dir), seconds.parse().unwrap());
         }

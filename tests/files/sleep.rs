@@ -8,6 +8,7 @@ use std::process::Command;
 
 use vitalock::{ErrorKind, LockReason, Record, Session, Vault};
 
+use crate::child::line;
 use crate::process::{elsewhere, factors, make_plain, run, say};
 use crate::support::data::tell;
 use crate::support::{Scratch, words};
@@ -78,6 +79,47 @@ const IDLE: c_int = 41;
 const ABSOLUTE: c_int = 42;
 const CLOCK_CHANGED: c_int = 43;
 const ODD: c_int = 44;
+
+/// Whether this process has the thread that ends sessions.
+fn has_timer() -> bool {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).ok())
+        .any(|name| name.trim() == "vitalock-timer")
+}
+
+/// Opens and locks a vault, keeps every handle, and says when the thread was there.
+pub(crate) fn timer(dir: &Path) {
+    let words = words();
+    let vault = Vault::open(dir).unwrap();
+    let mut seen = vec![has_timer()];
+    for _ in 0..2 {
+        let session = vault.unlock(&factors(&words)).unwrap();
+        seen.push(eventually(has_timer));
+        session.lock();
+        seen.push(!eventually(|| !has_timer()));
+        assert!(session.is_locked());
+    }
+    say(&format!("{seen:?}"));
+}
+
+/// Whether something comes about within ten seconds: a thread begins and ends in its own time.
+#[expect(clippy::disallowed_methods, reason = "another thread is waited for")]
+fn eventually(is_so: impl Fn() -> bool) -> bool {
+    (0..1000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        is_so()
+    })
+}
+
+#[test]
+fn the_thread_is_there_while_a_session_is_open_and_gone_when_it_is_locked() {
+    let scratch = Scratch::new();
+    drop(make_plain(&scratch.vault(), &words()).unwrap());
+    let (said, status, rest) = run(elsewhere(&line("timer", &scratch.vault())));
+    assert!(status.success(), "{rest}");
+    assert_eq!(said, ["[false, true, false, true, false]"]);
+}
 
 #[test]
 fn a_session_does_not_survive_a_sleep_that_is_longer_than_its_limits() {

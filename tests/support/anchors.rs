@@ -10,7 +10,8 @@ use vitalock::{Anchor, AnchorError};
 pub struct Memory {
     pub state: Mutex<Option<Vec<u8>>>,
     pub unreachable: Mutex<bool>,
-    pub stored: Mutex<usize>,
+    /// Everything that was stored, and the name of the thread that did.
+    pub stored: Mutex<Vec<(Vec<u8>, Option<String>)>>,
 }
 
 impl Memory {
@@ -22,7 +23,7 @@ impl Memory {
     }
 
     pub fn times_stored(&self) -> usize {
-        *self.stored.lock().unwrap()
+        self.stored.lock().unwrap().len()
     }
 }
 
@@ -34,7 +35,11 @@ impl Anchor for Memory {
 
     fn store(&self, state: &[u8]) -> Result<(), AnchorError> {
         self.reached()?;
-        *self.stored.lock().unwrap() += 1;
+        let thread = std::thread::current().name().map(str::to_owned);
+        let stored = (state.to_vec(), thread);
+        // One after the other, and slowly enough for another thread to come in between.
+        self.stored.lock().unwrap().push(stored);
+        std::thread::yield_now();
         *self.state.lock().unwrap() = Some(state.to_vec());
         Ok(())
     }

@@ -33,38 +33,29 @@ fn expected(text: &str, at: usize, byte: u8, used: &str) -> ErrorKind {
             let digit = byte.is_ascii_digit() && !(first && byte == b'0');
             when(digit, ErrorKind::TamperDetected)
         }
-        Field::Cost {
+        Field::Bounded {
             least,
             most,
             ref text,
             at,
-        } => {
-            let mut changed = text.clone().into_bytes();
-            changed[at] = byte;
-            let digits = changed.iter().all(u8::is_ascii_digit) && changed[0] != b'0';
-            let value = std::str::from_utf8(&changed)
-                .ok()
-                .and_then(|text| text.parse().ok());
-            match value.filter(|_| digits) {
-                None => damaged,
-                Some(value) if (least..=most).contains(&value) => secret,
-                Some(_) => ErrorKind::KdfParametersRefused,
-            }
-        }
-        Field::Limit {
-            least,
-            most,
-            ref text,
-            at,
+            limit,
         } => {
             let mut changed = text.clone().into_bytes();
             changed[at] = byte;
             let digits = changed.iter().all(u8::is_ascii_digit);
-            let plain = digits && (changed[0] != b'0' || changed.len() == 1);
-            let value = std::str::from_utf8(&changed).ok();
-            let value: Option<u64> = value.and_then(|text| text.parse().ok());
-            let allowed = plain && value.is_some_and(|value| (least..=most).contains(&value));
-            when(allowed, ErrorKind::TamperDetected)
+            let zero = changed == b"0" && least == 0;
+            let value = std::str::from_utf8(&changed)
+                .ok()
+                .and_then(|text| text.parse().ok());
+            match value.filter(|_| digits && (changed[0] != b'0' || zero)) {
+                None => damaged,
+                Some(value) if (least..=most).contains(&value) && limit => {
+                    ErrorKind::TamperDetected
+                }
+                Some(value) if (least..=most).contains(&value) => secret,
+                Some(_) if limit => damaged,
+                Some(_) => ErrorKind::KdfParametersRefused,
+            }
         }
         Field::Provider if in_used => when(name, ErrorKind::NoMatchingSlot),
         Field::Provider => when(name, ErrorKind::TamperDetected),
@@ -84,19 +75,13 @@ enum Field {
     Number {
         first: bool,
     },
-    /// A parameter of Argon2id, with its bounds.
-    Cost {
+    /// A number with its bounds: a limit of the policy, or a parameter of Argon2id.
+    Bounded {
         least: u64,
         most: u64,
         text: String,
         at: usize,
-    },
-    /// A limit of the policy, with its bounds.
-    Limit {
-        least: u64,
-        most: u64,
-        text: String,
-        at: usize,
+        limit: bool,
     },
     /// The name of a key store.
     Provider,
@@ -127,11 +112,12 @@ fn field_at(line: &str, column: usize) -> Field {
             let Some(at) = (column - begin).checked_sub(name.len() + 1) else {
                 return Field::Frame;
             };
-            let limit = |least, most| Field::Limit {
+            let limit = |least, most| Field::Bounded {
                 least,
                 most,
                 text: value.to_owned(),
                 at,
+                limit: true,
             };
             match name {
                 "idle" => limit(1, 900),
@@ -153,11 +139,12 @@ fn field_at(line: &str, column: usize) -> Field {
             let part = value[..at].matches(':').count();
             let parts: Vec<&str> = value.split(':').collect();
             let begin = value[..at].rfind(':').map_or(0, |colon| colon + 1);
-            let cost = |least, most| Field::Cost {
+            let cost = |least, most| Field::Bounded {
                 least,
                 most,
                 text: parts[part].to_owned(),
                 at: at - begin,
+                limit: false,
             };
             match (name, part) {
                 _ if value == "none" => Field::Frame,
