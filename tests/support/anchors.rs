@@ -37,7 +37,6 @@ impl Anchor for Memory {
         self.reached()?;
         let thread = std::thread::current().name().map(str::to_owned);
         let stored = (state.to_vec(), thread);
-        // One after the other, and slowly enough for another thread to come in between.
         self.stored.lock().unwrap().push(stored);
         std::thread::yield_now();
         *self.state.lock().unwrap() = Some(state.to_vec());
