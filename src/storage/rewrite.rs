@@ -97,6 +97,9 @@ impl<'a> Rewrite<'a> {
         let mut sums = checksum([0; 2], header.get(..24).unwrap_or_default());
         put(&mut header, 24, &encoded(sums));
         self.log.write(&header, 0)?;
+        // Before a frame is written the last log must be gone for certain: else its header and its
+        // first frames could come back without the rest, and pages older than the database's count.
+        self.log.sync()?;
         let last = self.frames.len();
         let length = PAGE_BYTES + FRAME_HEADER;
         for (index, (number, frame)) in self.frames.iter_mut().enumerate() {

@@ -61,6 +61,9 @@ fn cuts(medium: &Medium, luck: &mut Luck, chances: u64) -> Vec<Cut> {
             places.extend((1..sectors).map(|sector| sector * 512));
             places.extend([1, 23, 24, 4095, 4097, length - 1]);
         }
+        // What was cut off or written before it and not flushed is lost, and its second half is not.
+        let (keep, length) = (false, length.div_ceil(2));
+        cuts.push(Cut::TornBefore { keep, length });
         for length in places {
             let keep = luck.percent(50);
             cuts.push(match luck.percent(70) {
