@@ -1,7 +1,7 @@
 //! What is kept outside the vault's directory, so that an older copy put back is noticed.
 //!
 //! **Does** name the state that is kept, and the trait by which a host keeps it.
-//! **Never** keeps anything itself, or holds a secret: the state is counters.
+//! **Never** keeps anything itself, or holds a secret: the state is counters and hashes.
 //! **Format** docs/spec/08-anchor.md.
 
 use crate::class::Class;
@@ -46,7 +46,7 @@ pub trait Anchor: Send + Sync {
     /// of access returns an error.
     fn load(&self) -> std::result::Result<Option<Vec<u8>>, AnchorError>;
 
-    /// Keeps these bytes (49 of them) in the place of what was stored before. When it returns, they
+    /// Keeps these bytes (169 of them) in the place of what was stored before. When it returns, they
     /// outlive the process and the device's power.
     ///
     /// # Errors
@@ -59,11 +59,31 @@ pub trait Anchor: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnchorError;
 
-/// How far a vault had come: the generation of its header, and of each class's database.
+/// How far a class's database had come (spec 08).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClassMark {
+    pub(crate) generation: u64,
+    /// What tells its state from every other.
+    pub(crate) root: [u8; 16],
+    /// How many entries the audit trail has, and the first half of the last one's link.
+    pub(crate) entries: u64,
+    pub(crate) link: [u8; 16],
+}
+
+impl ClassMark {
+    const NOTHING: Self = Self {
+        generation: 0,
+        root: [0; 16],
+        entries: 0,
+        link: [0; 16],
+    };
+}
+
+/// How far a vault had come: the generation of its header, and a mark of each class's database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Anchored {
     pub(crate) header: u64,
-    classes: [u64; 3],
+    classes: [ClassMark; 3],
 }
 
 const VERSION: u8 = 1;
@@ -72,7 +92,7 @@ impl Anchored {
     /// Before anything there is.
     pub(crate) const NOTHING: Self = Self {
         header: 0,
-        classes: [0; 3],
+        classes: [ClassMark::NOTHING; 3],
     };
 
     /// A header of this generation, and no class yet.
@@ -83,10 +103,10 @@ impl Anchored {
         }
     }
 
-    pub(crate) fn of(&self, class: Class) -> u64 {
+    pub(crate) fn of(&self, class: Class) -> ClassMark {
         let mut classes = Class::ALL.into_iter().zip(self.classes);
         let found = classes.find(|(at, _)| *at == class);
-        found.map_or(0, |(_, generation)| generation)
+        found.map_or(ClassMark::NOTHING, |(_, mark)| mark)
     }
 
     /// Goes forward to a header's generation, and never back.
@@ -103,11 +123,11 @@ impl Anchored {
         self
     }
 
-    /// Goes forward to a class's generation, and never back.
-    pub(crate) fn reach(&mut self, class: Class, generation: u64) {
+    /// Goes forward to a class's mark, and never back.
+    pub(crate) fn reach(&mut self, class: Class, mark: ClassMark) {
         for (at, reached) in Class::ALL.into_iter().zip(&mut self.classes) {
-            if at == class {
-                *reached = generation.max(*reached);
+            if at == class && mark.generation > reached.generation {
+                *reached = mark;
             }
         }
     }
@@ -117,8 +137,11 @@ impl Anchored {
         let mut bytes = vec![VERSION];
         bytes.extend_from_slice(&vault.to_bytes());
         bytes.extend_from_slice(&self.header.to_le_bytes());
-        for generation in self.classes {
-            bytes.extend_from_slice(&generation.to_le_bytes());
+        for mark in self.classes {
+            bytes.extend_from_slice(&mark.generation.to_le_bytes());
+            bytes.extend_from_slice(&mark.root);
+            bytes.extend_from_slice(&mark.entries.to_le_bytes());
+            bytes.extend_from_slice(&mark.link);
         }
         bytes
     }
@@ -134,21 +157,29 @@ impl Anchored {
         if version != VERSION {
             return Err(ErrorKind::UnsupportedFormat.into());
         }
-        let numbers = rest
-            .strip_prefix(&vault.to_bytes())
-            .ok_or(ErrorKind::AnchorMissing)?;
-        let (numbers, more) = numbers.as_chunks::<8>();
-        let &[header, emergency, standard, priority] = numbers else {
-            return Err(ErrorKind::AnchorMissing.into());
-        };
-        if !more.is_empty() {
-            return Err(ErrorKind::AnchorMissing.into());
-        }
-        Ok(Self {
-            header: u64::from_le_bytes(header),
-            classes: [emergency, standard, priority].map(u64::from_le_bytes),
-        })
+        let rest = rest.strip_prefix(&vault.to_bytes());
+        let state = rest.and_then(read).ok_or(ErrorKind::AnchorMissing)?;
+        Ok(state)
     }
+}
+
+fn read(mut bytes: &[u8]) -> Option<Anchored> {
+    let mut state = Anchored::with_header(u64::from_le_bytes(take(&mut bytes)?));
+    for mark in &mut state.classes {
+        *mark = ClassMark {
+            generation: u64::from_le_bytes(take(&mut bytes)?),
+            root: take(&mut bytes)?,
+            entries: u64::from_le_bytes(take(&mut bytes)?),
+            link: take(&mut bytes)?,
+        };
+    }
+    bytes.is_empty().then_some(state)
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*taken)
 }
 
 #[cfg(test)]
@@ -158,19 +189,25 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_and_nothing_else_is() {
         let vault = VaultId::from_bytes([7; 16]);
+        let mark = |generation| ClassMark {
+            generation,
+            root: [3; 16],
+            entries: generation / 2,
+            link: [4; 16],
+        };
         let mut state = Anchored::with_header(3);
         for (class, generation) in Class::ALL.into_iter().zip([5, u64::MAX, 9]) {
-            state.reach(class, generation);
-            state.reach(class, 4);
-            assert_eq!(state.of(class), generation);
+            state.reach(class, mark(generation));
+            state.reach(class, mark(4));
+            assert_eq!(state.of(class), mark(generation));
         }
         let mut other = Anchored::with_header(2);
-        other.reach(Class::Priority, 11);
+        other.reach(Class::Priority, mark(11));
         assert_eq!((other.and(state).header, state.and(other).header), (3, 3));
-        assert_eq!(other.and(state).of(Class::Priority), 11);
-        assert_eq!(other.and(state).of(Class::Standard), u64::MAX);
+        assert_eq!(other.and(state).of(Class::Priority), mark(11));
+        assert_eq!(other.and(state).of(Class::Standard), mark(u64::MAX));
         let bytes = state.encode(vault);
-        assert_eq!(bytes.len(), 49);
+        assert_eq!(bytes.len(), 169);
         assert_eq!(Anchored::decode(&bytes, vault).unwrap(), state);
         let kind = |bytes: &[u8], vault| Anchored::decode(bytes, vault).unwrap_err().kind();
         let other = VaultId::from_bytes([8; 16]);

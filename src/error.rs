@@ -206,6 +206,9 @@ kinds! {
     FhirTooMany => "the FHIR document holds too many resources",
     /// Neither copy of the vault's header can be read.
     HeaderDamaged => "the vault's header is damaged",
+    /// An actor's name or purpose is longer than 256 bytes, or the reason for an emergency access is
+    /// missing.
+    InvalidActor => "the actor, the purpose or the reason is not valid",
     /// A paging cursor is not one this vault gave out for this query.
     InvalidCursor => "the cursor does not belong to this query",
     /// A limit of a policy is outside its bounds, or not a whole number of seconds.

@@ -9,7 +9,9 @@
 //! Start with [`Vault`]. How it is built is in `docs/architecture.md`, what it defends in
 //! `docs/threat-model.md`, and the bytes in `docs/spec`.
 
+mod actor;
 mod anchor;
+mod audit;
 mod class;
 mod error;
 pub mod fhir;
@@ -26,7 +28,11 @@ mod storage;
 mod time;
 mod vault;
 
+pub use actor::Actor;
 pub use anchor::{Anchor, AnchorError};
+pub use audit::{
+    AuditAction, AuditEntry, AuditQuery, AuditedRecord, LockReason, RecordChange, SlotChange, Stage,
+};
 pub use class::Class;
 pub use error::{Error, ErrorKind, InvalidationReason, Result};
 pub use fs::VaultSize;
@@ -38,7 +44,8 @@ pub use keys::{
 pub use memory::MemoryProtection;
 pub use records::{Batch, Body, Cursor, Outcome, Query, Record, Stored};
 pub use session::{
-    EmergencySession, Lease, LockReason, Matches, RecoveryRenewal, Session, SlotInfo, Slots,
+    AuditTrail, EmergencySession, Fault, FaultKind, Lease, Matches, RecoveryRenewal, Session,
+    SlotInfo, Slots, Verification,
 };
 pub use time::Timestamp;
 pub use vault::{Options, Recovery, Setup, Vault};

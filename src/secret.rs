@@ -42,6 +42,19 @@ impl SecretKey {
         Self::fill(|bytes| random::fill(bytes))
     }
 
+    /// A key out of 32 bytes, which the caller answers for.
+    ///
+    /// # Panics
+    ///
+    /// Where there are not 32.
+    pub(crate) fn copy_of(bytes: &[u8]) -> Self {
+        let Ok(key) = Self::fill::<std::convert::Infallible>(|key| {
+            key.copy_from_slice(bytes);
+            Ok(())
+        });
+        key
+    }
+
     /// Lends the key's bytes.
     pub(crate) fn expose(&self) -> &[u8; 32] {
         match &self.0 {

@@ -11,6 +11,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use support::spec::audit::check_macs;
 use support::spec::pages::{self, PageSeal, Unit};
 use support::spec::{self, ClassKeys, EMERGENCY, Factors, Header, Key, PRIORITY, STANDARD, Share};
 use support::{Keystore, Scratch, options};
@@ -325,6 +326,7 @@ fn every_record_and_earlier_revision_is_read_field_by_field() {
     let keys = class_keys(&made);
     assert_eq!(written.values().map(Vec::len).sum::<usize>(), 25);
     assert!(earlier.values().map(Vec::len).sum::<usize>() > 10);
+    let priority = header.class_keys(PRIORITY, &keys[&PRIORITY]);
     for (class, root) in keys {
         let content = spec::read_class(
             &made.scratch.vault(),
@@ -333,6 +335,10 @@ fn every_record_and_earlier_revision_is_read_field_by_field() {
         );
         assert!(content.keeps_history);
         assert_eq!(content.intents, 0);
+        assert_eq!(content.entries[0].what, 1, "the vault was made");
+        assert!(content.entries.len() > 10);
+        let (state, entries) = (&content.state, &content.entries);
+        check_macs(&header.vault, class, &priority, state, entries);
         let sorted = |mut rows: Vec<spec::Row>| {
             rows.sort_by_key(|row| (row.id, row.revision));
             rows

@@ -8,7 +8,7 @@
 //! **Format** the set-up marker, an empty file that is there until the vault is complete.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -245,6 +245,10 @@ impl VaultDir {
     /// The `Path…` kinds where a file is not private; `Io`.
     pub(crate) fn size(&self) -> Result<VaultSize> {
         size::of(&self.descriptor)
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
     }
 
     /// The directory's path, absolute and free of links.

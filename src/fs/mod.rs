@@ -14,6 +14,7 @@ mod lock;
 mod name;
 mod place;
 mod private;
+mod reserve;
 #[cfg(test)]
 mod scratch;
 mod size;
@@ -21,4 +22,5 @@ mod size;
 pub(crate) use directory::VaultDir;
 pub(crate) use lock::VaultLock;
 pub(crate) use name::FileName;
+pub(crate) use reserve::RoomFor;
 pub use size::VaultSize;

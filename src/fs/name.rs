@@ -14,6 +14,7 @@ pub(crate) enum FileName {
     HeaderTwin,
     Lock,
     Priority,
+    Reserve,
     SetupMarker,
     Standard,
 }
@@ -30,6 +31,7 @@ impl FileName {
             Self::HeaderTwin => "header.2",
             Self::Lock => "lock",
             Self::Priority => "priority.db",
+            Self::Reserve => "reserve",
             Self::SetupMarker => "setup",
             Self::Standard => "standard.db",
         }

@@ -26,7 +26,8 @@ pub struct VaultSize {
     /// emptied into the databases as it goes on, where something is erased, and when it ends; after
     /// a crash, at the next unlock.
     pub logs: u64,
-    /// The header's copies, with the key slots, and the table of failed attempts.
+    /// The header's copies, with the key slots, the table of failed attempts, and the reserve for a
+    /// full disk.
     pub headers: u64,
 }
 
@@ -51,6 +52,7 @@ pub(super) fn of(dir: impl AsFd) -> Result<VaultSize> {
         FileName::Header,
         FileName::HeaderTwin,
         FileName::HeaderDraft,
+        FileName::Reserve,
     ];
     Ok(VaultSize {
         databases: sum(&FileName::DATABASES.map(|name| name.companion("")))?,

@@ -5,8 +5,8 @@ use subtle::ConstantTimeEq;
 use super::derive::{self, ClassKeyUse};
 use crate::class::Class;
 use crate::error::Result;
-use crate::id::VaultId;
-use crate::sealing::PageSealer;
+use crate::id::{RecordId, VaultId};
+use crate::sealing::{PageSealer, Table};
 use crate::secret::SecretKey;
 
 /// What a look-up token stands for (spec 03, "Look-up tokens").
@@ -38,8 +38,10 @@ pub(crate) struct ClassKeys {
     root: SecretKey,
     blind: SecretKey,
     cursor: SecretKey,
+    entries: SecretKey,
     header_mac: SecretKey,
     intents: SecretKey,
+    rows: SecretKey,
     settings: SecretKey,
     subject_wrap: SecretKey,
     terms: SecretKey,
@@ -53,8 +55,10 @@ impl ClassKeys {
             class,
             blind: key(ClassKeyUse::Blind),
             cursor: key(ClassKeyUse::Cursor),
+            entries: key(ClassKeyUse::Entries),
             header_mac: key(ClassKeyUse::HeaderMac),
             intents: key(ClassKeyUse::Intents),
+            rows: key(ClassKeyUse::Rows),
             settings: key(ClassKeyUse::Settings),
             subject_wrap: key(ClassKeyUse::SubjectWrap),
             terms: key(ClassKeyUse::Terms),
@@ -69,10 +73,7 @@ impl ClassKeys {
 
     /// The same keys once more, for a database that is opened anew.
     pub(crate) fn again(&self) -> Self {
-        let Ok(root) = SecretKey::fill::<std::convert::Infallible>(|bytes| {
-            bytes.copy_from_slice(self.root.expose());
-            Ok(())
-        });
+        let root = SecretKey::copy_of(self.root.expose());
         Self::derive(self.vault, self.class, root)
     }
 
@@ -86,6 +87,16 @@ impl ClassKeys {
 
     pub(crate) fn cursor(&self) -> &SecretKey {
         &self.cursor
+    }
+
+    /// What seals the entries of this class's audit trail.
+    pub(crate) fn entries(&self) -> &SecretKey {
+        &self.entries
+    }
+
+    /// What seals the key that an audit trail began with. Only the Priority class's is used.
+    pub(crate) fn audit_root(&self) -> SecretKey {
+        derive::class_key(&self.root, &self.vault, self.class, ClassKeyUse::AuditRoot)
     }
 
     pub(crate) fn intents(&self) -> &SecretKey {
@@ -114,13 +125,35 @@ impl ClassKeys {
         *mac.first_chunk().expect("a MAC is longer than a token")
     }
 
+    /// What a row adds to the hash over all rows of this class (spec 08).
+    pub(crate) fn row_hash(
+        &self,
+        table: Table,
+        id: RecordId,
+        revision: u64,
+        tag: &[u8; 16],
+    ) -> [u8; 32] {
+        let (id, revision) = (id.to_bytes(), revision.to_le_bytes());
+        derive::mac(&self.rows, &[&[1, table.code()], &id, &revision, tag])
+    }
+
+    /// What a state of this class's database is told from every other by (spec 08).
+    pub(crate) fn root(&self, state: &[&[u8]]) -> [u8; 16] {
+        let parts: Vec<&[u8]> = [[2].as_slice()]
+            .into_iter()
+            .chain(state.iter().copied())
+            .collect();
+        let mac = derive::mac(&self.rows, &parts);
+        *mac.first_chunk().expect("a MAC is longer than a root")
+    }
+
     /// What seals the pages of this class's database.
     pub(crate) fn page_sealer(&self) -> PageSealer {
         let key = derive::class_key(&self.root, &self.vault, self.class, ClassKeyUse::Page);
         PageSealer::new(key, self.vault, self.class)
     }
 
-    pub(super) fn root(&self) -> &SecretKey {
+    pub(super) fn class_key(&self) -> &SecretKey {
         &self.root
     }
 

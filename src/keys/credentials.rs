@@ -6,6 +6,8 @@ use super::code::{Code, RecoveryCode};
 use super::kind::SlotKind;
 use super::passphrase::Passphrase;
 use super::share::KeyShare;
+use crate::actor::Actor;
+use crate::error::Result;
 
 /// A combination of factors. It opens the slots that take exactly these.
 ///
@@ -26,6 +28,7 @@ pub struct Credentials<'a> {
     pub(super) passphrase: Option<&'a Passphrase>,
     pub(super) share: Option<&'a dyn KeyShare>,
     pub(super) code: Option<&'a RecoveryCode>,
+    pub(super) actor: Option<&'a Actor>,
 }
 
 impl<'a> Credentials<'a> {
@@ -35,6 +38,7 @@ impl<'a> Credentials<'a> {
             passphrase: Some(passphrase),
             share: None,
             code: None,
+            actor: None,
         }
     }
 
@@ -44,6 +48,7 @@ impl<'a> Credentials<'a> {
             passphrase: None,
             share: Some(share),
             code: None,
+            actor: None,
         }
     }
 
@@ -54,6 +59,7 @@ impl<'a> Credentials<'a> {
             passphrase: None,
             share: None,
             code: Some(code),
+            actor: None,
         }
     }
 
@@ -73,6 +79,27 @@ impl<'a> Credentials<'a> {
             passphrase: Some(passphrase),
             ..self
         }
+    }
+
+    /// Says who acts and what for, for the audit trail: of the unlocking, and of what is done through
+    /// the session.
+    #[must_use]
+    pub fn by(self, actor: &'a Actor) -> Self {
+        Self {
+            actor: Some(actor),
+            ..self
+        }
+    }
+
+    /// # Errors
+    ///
+    /// Those of [`Actor::check`].
+    pub(crate) fn actor(&self) -> Result<Actor> {
+        let Some(actor) = self.actor else {
+            return Ok(Actor::unnamed());
+        };
+        actor.check()?;
+        Ok(actor.clone())
     }
 
     /// The kind of slot that takes these factors.

@@ -12,12 +12,15 @@ use crate::secret::{SecretBytes, SecretKey};
 /// What a key derived from a class key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClassKeyUse {
+    AuditRoot,
     Blind,
     Cursor,
+    Entries,
     Escrow,
     HeaderMac,
     Intents,
     Page,
+    Rows,
     Settings,
     SubjectWrap,
     Terms,
@@ -26,12 +29,15 @@ pub(super) enum ClassKeyUse {
 impl ClassKeyUse {
     const fn label(self) -> &'static str {
         match self {
+            Self::AuditRoot => "vitalock/1/audit-root",
             Self::Blind => "vitalock/1/blind",
             Self::Cursor => "vitalock/1/cursor",
+            Self::Entries => "vitalock/1/entries",
             Self::Escrow => "vitalock/1/escrow",
             Self::HeaderMac => "vitalock/1/header-mac",
             Self::Intents => "vitalock/1/intents",
             Self::Page => "vitalock/1/page",
+            Self::Rows => "vitalock/1/rows",
             Self::Settings => "vitalock/1/settings",
             Self::SubjectWrap => "vitalock/1/subject-wrap",
             Self::Terms => "vitalock/1/terms",
@@ -41,6 +47,7 @@ impl ClassKeyUse {
 
 const SLOT_LABEL: &str = "vitalock/1/slot";
 const CODE_LABEL: &str = "vitalock/1/code";
+const STEP_LABEL: &str = "vitalock/1/audit-step";
 
 /// A key for one use, from a class key.
 pub(super) fn class_key(
@@ -82,11 +89,16 @@ pub(super) fn slot_key(
     );
     let (key, commitment) = output.expose().split_at(32);
     let commitment = commitment.try_into().expect("the second half of 64 bytes");
-    let Ok(key) = SecretKey::fill::<std::convert::Infallible>(|bytes| {
-        bytes.copy_from_slice(key);
-        Ok(())
-    });
-    (key, commitment)
+    (SecretKey::copy_of(key), commitment)
+}
+
+/// A chain's next key, and the MAC key of one entry (spec 09, "The chain").
+pub(super) fn audit_step(vault: &VaultId, class: Class, key: &SecretKey) -> (SecretKey, SecretKey) {
+    let mut output = SecretBytes::zeroed(64);
+    let info = info(STEP_LABEL, &[class.code()]);
+    expand(&vault.to_bytes(), key.expose(), &info, output.expose_mut());
+    let (next, mac) = output.expose().split_at(32);
+    (SecretKey::copy_of(next), SecretKey::copy_of(mac))
 }
 
 /// HMAC-SHA-256.
@@ -144,15 +156,19 @@ fn expand_with(salt: &[u8], ikm: &[u8], info: &[u8], out: &mut [u8]) {
 mod tests {
     use super::*;
 
-    const LABELS: [&str; 11] = [
+    const LABELS: [&str; 15] = [
         SLOT_LABEL,
         CODE_LABEL,
+        STEP_LABEL,
+        ClassKeyUse::AuditRoot.label(),
+        ClassKeyUse::Entries.label(),
         ClassKeyUse::Blind.label(),
         ClassKeyUse::Cursor.label(),
         ClassKeyUse::Escrow.label(),
         ClassKeyUse::HeaderMac.label(),
         ClassKeyUse::Intents.label(),
         ClassKeyUse::Page.label(),
+        ClassKeyUse::Rows.label(),
         ClassKeyUse::Settings.label(),
         ClassKeyUse::SubjectWrap.label(),
         ClassKeyUse::Terms.label(),

@@ -3,7 +3,8 @@
 //! **Does** stretch passphrases, ask hosts for their shares, read and write key slots and the
 //! header's text, derive every key from the class keys.
 //! **Never** touches a file, makes a key on an error path, or derives a class key from a factor.
-//! **Format** docs/spec/01-header.md, docs/spec/02-keys.md and docs/spec/07-attempts.md.
+//! **Format** docs/spec/01-header.md, docs/spec/02-keys.md, docs/spec/07-attempts.md and the chain of
+//! docs/spec/09-audit.md.
 //!
 //! ```text
 //! slot, purpose standard:  passphrase --Argon2id--+ share + code --HKDF--> Standard, Emergency key
@@ -13,6 +14,7 @@
 //! ```
 
 mod attempts;
+mod chain;
 mod class_keys;
 mod code;
 mod credentials;
@@ -38,6 +40,7 @@ pub use policy::SessionPolicy;
 pub use share::{KeyShare, Purpose, ShareError, ShareSink};
 
 pub(crate) use attempts::{Attempts, Failed};
+pub(crate) use chain::{Chain, Seal};
 pub(crate) use class_keys::{ClassKeys, TokenSpace};
 pub(crate) use code::{Code, CodeKey};
 pub(crate) use factors::Factors;

@@ -56,6 +56,13 @@ impl SessionPolicy {
         }
     }
 
+    /// Every limit as a number: idle, absolute, background and lease in seconds, and reads, 0 for
+    /// unlimited.
+    pub(crate) fn limits(&self) -> [u32; 5] {
+        let reads = self.lease_reads.unwrap_or_default();
+        [self.idle, self.absolute, self.background, self.lease, reads]
+    }
+
     /// How long a session stays open without a call.
     ///
     /// # Errors

@@ -221,7 +221,9 @@ impl Slot {
                 _ => error,
             })?;
         let same = opened.iter().zip(wrapped_roots(purpose, keys));
-        if same.fold(true, |same, (keys, root)| same & keys.root().matches(root)) {
+        if same.fold(true, |same, (keys, root)| {
+            same & keys.class_key().matches(root)
+        }) {
             Ok(())
         } else {
             Err(ErrorKind::ShareMisbehaved.into())
@@ -288,7 +290,7 @@ fn wrapped_roots<'a>(
         let of_class = keys.iter().find(|keys| keys.class() == *class);
         of_class
             .expect("the caller holds the keys of every class it wraps")
-            .root()
+            .class_key()
     })
 }
 

@@ -1,12 +1,11 @@
 //! A record's fields as bytes, in front of its body (spec 03).
 
 use super::body::Body;
-use super::reader::Reader;
 use super::record::{Record, StoredAs};
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::RecordId;
-use crate::sealing::Opened;
+use crate::sealing::{Opened, Reader};
 use crate::secret::{SecretBytes, SecretText};
 use crate::time::Timestamp;
 

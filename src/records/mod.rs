@@ -9,7 +9,6 @@ mod body;
 mod codec;
 mod cursor;
 mod query;
-mod reader;
 mod record;
 
 pub use batch::{Batch, Outcome, Stored};
@@ -21,5 +20,4 @@ pub use record::Record;
 pub(crate) use batch::Change;
 pub(crate) use codec::{decode, encode_header};
 pub(crate) use cursor::Mark;
-pub(crate) use reader::Reader;
 pub(crate) use record::{NO_EFFECTIVE_TIME, StoredAs};

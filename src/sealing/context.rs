@@ -20,10 +20,12 @@ pub(crate) enum Table {
     Settings,
     Intent,
     Cursor,
+    AuditEntry,
 }
 
 impl Table {
-    const fn code(self) -> u8 {
+    /// The table's number in the format.
+    pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Record => 1,
             Self::EarlierRevision => 2,
@@ -33,6 +35,7 @@ impl Table {
             Self::Settings => 6,
             Self::Intent => 7,
             Self::Cursor => 8,
+            Self::AuditEntry => 9,
         }
     }
 }
@@ -103,11 +106,12 @@ mod tests {
             Table::Settings,
             Table::Intent,
             Table::Cursor,
+            Table::AuditEntry,
         ];
         Context {
             vault: VaultId::from_bytes(fields.0),
             class: Class::ALL[usize::from(fields.1 % 3)],
-            table: tables[usize::from(fields.2 % 8)],
+            table: tables[usize::from(fields.2 % 9)],
             kind: &fields.3,
             row: RecordId::from_bytes(fields.4),
             number: fields.5,
@@ -124,7 +128,7 @@ mod tests {
         (
             id(),
             0..3_u8,
-            0..8_u8,
+            0..9_u8,
             "[ab\u{0}]{0,3}",
             id(),
             0..3_u64,

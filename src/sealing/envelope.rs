@@ -13,6 +13,11 @@ use crate::secret::{SecretBytes, SecretKey};
 pub(crate) struct Sealed(Vec<u8>);
 
 impl Sealed {
+    /// The tag, which no other envelope under the same key has; zeros where it is too short for one.
+    pub(crate) fn tag(&self) -> [u8; TAG] {
+        self.0.last_chunk().copied().unwrap_or_default()
+    }
+
     /// How much longer an envelope is than what it holds, in bytes.
     pub(crate) const OVERHEAD: usize = 1 + NONCE + TAG;
 

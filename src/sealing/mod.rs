@@ -8,9 +8,11 @@ mod aead;
 mod context;
 mod envelope;
 mod page;
+mod reader;
 #[cfg(test)]
 pub(crate) mod vectors;
 
 pub(crate) use context::{Context, Table};
 pub(crate) use envelope::{Opened, Sealed, open, seal};
 pub(crate) use page::{PageSealer, Unit};
+pub(crate) use reader::Reader;

@@ -18,6 +18,11 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
+    /// What is left.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let (bytes, rest) = self
             .rest

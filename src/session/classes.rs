@@ -6,9 +6,10 @@ use std::sync::{Arc, RwLock};
 use super::generation::Accept;
 use super::open_class::OpenClass;
 use super::opening::Opening;
+use crate::actor::Actor;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
-use crate::fs::{FileName, VaultDir};
+use crate::fs::{FileName, RoomFor, VaultDir};
 use crate::keys::ClassKeys;
 
 /// What is open. Dropping it closes the databases and wipes the keys.
@@ -33,6 +34,17 @@ pub(super) struct Reach {
     pub(super) lease: Option<u64>,
     /// A person is at work: the calls are activity.
     pub(super) attended: bool,
+    /// Which of the session's actors calls.
+    pub(super) by: usize,
+}
+
+impl Reach {
+    /// Of whoever unlocked, without a lease.
+    pub(super) const OWN: Self = Self {
+        lease: None,
+        attended: true,
+        by: 0,
+    };
 }
 
 impl OpenClasses {
@@ -76,6 +88,32 @@ impl OpenClasses {
         look()
     }
 
+    /// Gives a step of the vault's reserve to the file system, where the disk is full; whether there
+    /// was one.
+    pub(super) fn make_room(&self, to: RoomFor) -> bool {
+        let given = self.opening.with_dir(|dir| Ok(dir.give_reserve(to)));
+        given.unwrap_or(false)
+    }
+
+    /// Runs what has to go on although the disk is full, and runs it again with the room of the
+    /// reserve.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`.
+    pub(super) fn with_reserve<T>(
+        &self,
+        to: RoomFor,
+        mut work: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            match work() {
+                Err(error) if error.kind() == ErrorKind::StorageFull && self.make_room(to) => {}
+                done => return done,
+            }
+        }
+    }
+
     /// The classes that a handle may touch, lowest first.
     pub(super) fn within(&self, reach: Reach) -> impl Iterator<Item = &OpenClass> {
         let priority = reach.lease.is_some() && reach.lease == self.lease;
@@ -92,6 +130,17 @@ impl OpenClasses {
     pub(super) fn class(&self, reach: Reach, class: Class) -> Result<&OpenClass> {
         let found = self.within(reach).find(|open| open.class() == class);
         found.ok_or_else(|| ErrorKind::LeaseRequired.into())
+    }
+
+    /// The class in whose trail stands what is about the session as a whole.
+    ///
+    /// # Errors
+    ///
+    /// None but those of a session that has nothing open.
+    pub(super) fn home(&self) -> Result<&OpenClass> {
+        let mut everyday = self.classes.iter().rev();
+        let home = everyday.find(|open| open.class() != Class::Priority);
+        home.ok_or_else(|| ErrorKind::Locked.into())
     }
 
     /// Opens one more.
@@ -154,10 +203,16 @@ pub(super) fn open_class(opening: &Opening, keys: ClassKeys) -> Result<OpenClass
 }
 
 /// Makes the database of a class in a vault that is being set up.
-pub(crate) fn create_database(dir: &VaultDir, keys: &ClassKeys, keep_history: bool) -> Result<()> {
+pub(crate) fn create_database(
+    dir: &VaultDir,
+    keys: &ClassKeys,
+    priority: &ClassKeys,
+    keep_history: bool,
+    by: &Actor,
+) -> Result<()> {
     let name = database(keys.class());
     dir.create_empty(name)?;
-    OpenClass::create(&dir.path_of(name), keys, keep_history)
+    OpenClass::create(&dir.path_of(name), keys, priority, keep_history, by)
 }
 
 const fn database(class: Class) -> FileName {

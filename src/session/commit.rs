@@ -6,9 +6,11 @@ use super::classes::{OpenClasses, Reach};
 use super::intent::{self, Step};
 use super::live::Inner;
 use super::open_class::{OpenClass, is_expired};
-use super::transaction::{Part, finish_earlier, in_one_transaction};
+use super::transaction::{Done, Part, finish_earlier, in_one_transaction};
+use crate::actor::Actor;
 use crate::class::Class;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs::RoomFor;
 use crate::id::RecordId;
 use crate::keys::TokenSpace;
 use crate::records::{Batch, Change, Outcome, Record, Stored, StoredAs};
@@ -35,12 +37,13 @@ fn change(inner: &Inner, reach: Reach, batch: &Batch) -> Result<(Vec<Stored>, bo
             record.check()?;
         }
     }
-    inner.with(reach, |open| {
+    inner.changing(reach, |open| {
         let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
         finish_earlier(open, &mut waiting)?;
+        let by = inner.actor(reach);
         let classes = involved(open, reach, batch)?;
         let now = Timestamp::now();
-        let done = in_one_transaction(open, &classes, &mut waiting, &mut |parts| {
+        let mut work = |parts: &mut [Part<'_>]| {
             let mut stored = Vec::new();
             let mut erased = false;
             for change in &batch.changes {
@@ -50,7 +53,14 @@ fn change(inner: &Inner, reach: Reach, batch: &Batch) -> Result<(Vec<Stored>, bo
                 }
             }
             Ok((stored, erased))
-        })?;
+        };
+        let erases = |change: &Change| matches!(change, Change::Erase(_));
+        if batch.changes.iter().all(erases) {
+            let done = take_away(open, &classes, &by, &mut waiting, &mut work)?;
+            done.scrubbed?;
+            return Ok(done.value);
+        }
+        let done = in_one_transaction(open, &classes, &by, &mut waiting, &mut work)?;
         let (_, erased) = done.value;
         if erased {
             // Whoever erases is told of traces that are left; whoever puts has what was asked for.
@@ -60,13 +70,34 @@ fn change(inner: &Inner, reach: Reach, batch: &Batch) -> Result<(Vec<Stored>, bo
     })
 }
 
+/// A transaction that only takes away, and so goes on although the disk is full.
+fn take_away<T>(
+    open: &OpenClasses,
+    classes: &[&OpenClass],
+    by: &Actor,
+    waiting: &mut bool,
+    work: &mut dyn FnMut(&mut [Part<'_>]) -> Result<T>,
+) -> Result<Done<T>> {
+    let mut done = open.with_reserve(RoomFor::Erasing, || {
+        finish_earlier(open, waiting)?;
+        in_one_transaction(open, classes, by, waiting, work)
+    })?;
+    let full = |error: &Error| error.kind() == ErrorKind::StorageFull;
+    if done.scrubbed.as_ref().is_err_and(full) && open.make_room(RoomFor::Erasing) {
+        let again = || intent::scrub_up_to(open, Class::Priority, &[]);
+        done.scrubbed = open.with_reserve(RoomFor::Erasing, again);
+    }
+    Ok(done)
+}
+
 /// Removes a subject from every class.
 pub(super) fn erase_subject(inner: &Inner, reach: Reach, name: &str) -> Result<()> {
     let name = SecretText::copy_of(name);
-    inner.with(reach, |open| {
+    inner.changing(reach, |open| {
         open.class(reach, Class::Priority)?;
         let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
         finish_earlier(open, &mut waiting)?;
+        let by = inner.actor(reach);
         let mut classes = Vec::new();
         for class in open.within(reach) {
             let find =
@@ -75,7 +106,7 @@ pub(super) fn erase_subject(inner: &Inner, reach: Reach, name: &str) -> Result<(
                 classes.push(class);
             }
         }
-        let done = in_one_transaction(open, &classes, &mut waiting, &mut |parts| {
+        let done = take_away(open, &classes, &by, &mut waiting, &mut |parts| {
             parts
                 .iter_mut()
                 .try_for_each(|part| part.take(Step::RemoveSubject(name.clone())))
@@ -86,19 +117,26 @@ pub(super) fn erase_subject(inner: &Inner, reach: Reach, name: &str) -> Result<(
 
 /// Removes what has expired; how many records that were.
 pub(super) fn erase_expired(inner: &Inner, reach: Reach) -> Result<u64> {
-    inner.with(reach, |open| {
+    inner.changing(reach, |open| {
         let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
         finish_earlier(open, &mut waiting)?;
+        let by = inner.actor(reach);
         let now = Timestamp::now().to_micros();
         let mut removed = 0;
         for class in open.within(reach) {
-            let done = in_one_transaction(open, &[class], &mut waiting, &mut |parts| {
-                parts
-                    .iter()
-                    .try_fold(0, |sum, part| Ok(sum + part.writing.remove_expired(now)?))
+            let done = take_away(open, &[class], &by, &mut waiting, &mut |parts| {
+                let mut removed = 0;
+                for part in parts {
+                    let here = part.open.remove_expired(part.writing, now)?;
+                    part.noted.expired_erased(here);
+                    removed += here;
+                }
+                Ok(removed)
             })?;
             if done.value > 0 {
-                intent::scrub_up_to(open, class.class(), &[])?;
+                open.with_reserve(RoomFor::Erasing, || {
+                    intent::scrub_up_to(open, class.class(), &[])
+                })?;
             }
             removed += done.value;
         }
@@ -285,7 +323,7 @@ fn move_history(parts: &mut [Part<'_>], holder: usize, target: usize, held: Reco
         earlier.push(held);
     }
     if let Some(from) = parts.get_mut(holder) {
-        from.take(Step::Remove(id))?;
+        from.take(Step::MoveOut(id))?;
     }
     if let Some(to) = parts.get_mut(target) {
         for record in earlier {

@@ -1,4 +1,4 @@
-//! Break-glass: Emergency, read and nothing else.
+//! Break-glass: Emergency, read and nothing else.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use super::generation::Accept;
 use super::handle::Session;
 use super::matches::Matches;
 use super::opening::{Opening, Unlocked};
-use super::watch::LockReason;
+use crate::actor::Actor;
+use crate::audit::{Event, LockReason};
 use crate::error::Result;
 use crate::id::RecordId;
 use crate::records::{Cursor, Query, Record};
@@ -16,11 +17,17 @@ use crate::records::{Cursor, Query, Record};
 /// What the emergency code opens: the Emergency class, to be read. The keys of the other classes
 /// are not in memory and cannot be derived. It is open for 15 minutes at most, and its other limits
 /// are those of a [`Session`].
+///
+/// The audit trail of Emergency says that it was opened and for which reason, what was read and when
+/// it ended; it cannot be read here. The owner is told at the next unlocking:
+/// [`Session::emergency_accesses`].
 pub struct EmergencySession(Session);
 
 impl EmergencySession {
-    pub(crate) fn begin(opening: &Arc<Opening>, unlocked: Unlocked) -> Result<Self> {
-        Session::begin(opening, unlocked, MOST, Accept::Fresh).map(Self)
+    pub(crate) fn begin(opening: &Arc<Opening>, unlocked: Unlocked, by: Actor) -> Result<Self> {
+        let Unlocked { keys, slot, .. } = unlocked;
+        let event = Event::EmergencyAccess(slot);
+        Session::begin_with(opening, keys, slot, MOST, Accept::Fresh, by, event).map(Self)
     }
 
     /// Reads a record of the Emergency class.

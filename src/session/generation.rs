@@ -1,5 +1,4 @@
-//! The generation of a class's database, and whether it is older than what was anchored (spec 08,
-//!
+//! Whether a vault is older than what was anchored (spec 08, R-61, R-62, R-64, R-65).
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,65 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::classes::OpenClasses;
 use super::open_class::OpenClass;
 use super::opening::Opening;
-use crate::anchor::{Anchor, Anchored};
+use crate::anchor::{Anchor, Anchored, ClassMark};
+use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::fs::VaultDir;
-use crate::keys::ClassKeys;
-use crate::sealing::{self, Context, Sealed, Table};
-use crate::storage::Writing;
-
-const STATE_CODEC: u8 = 1;
-
-/// The generation, as it stands in the database (spec 08).
-pub(super) fn seal_state(keys: &ClassKeys, generation: u64) -> Result<Sealed> {
-    let place = state_place(keys);
-    let generation = generation.to_le_bytes();
-    sealing::seal(keys.settings(), &place, &[&[STATE_CODEC], &generation])
-}
-
-pub(super) fn open_state(keys: &ClassKeys, state: Sealed) -> Result<u64> {
-    let opened = sealing::open(keys.settings(), &state_place(keys), state)?;
-    match opened.expose() {
-        [STATE_CODEC, generation @ ..] => {
-            let generation = generation
-                .try_into()
-                .map_err(|_| ErrorKind::TamperDetected)?;
-            Ok(u64::from_le_bytes(generation))
-        }
-        _ => Err(ErrorKind::UnsupportedFormat.into()),
-    }
-}
-
-fn state_place(keys: &ClassKeys) -> Context<'static> {
-    Context::of_class(keys.vault(), keys.class(), Table::Settings, 2)
-}
-
-impl OpenClass {
-    /// How many commits there were.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
-    }
-
-    /// Runs `work` in one transaction, which is the next generation where it changes anything.
-    ///
-    /// # Errors
-    ///
-    /// Those of `work`, and of the commit.
-    pub(super) fn write<T>(&self, work: impl FnOnce(&Writing<'_>) -> Result<T>) -> Result<T> {
-        let mut generation = self.generation();
-        let value = self.store.write(|writing| {
-            let before = writing.changes();
-            let value = work(writing)?;
-            if writing.changes() != before {
-                generation += 1;
-                writing.put_state(&seal_state(&self.keys, generation)?)?;
-            }
-            Ok(value)
-        })?;
-        self.generation.store(generation, Ordering::Release);
-        Ok(value)
-    }
-}
 
 /// What is taken for fresh when a vault is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,6 +111,11 @@ impl Freshness {
         self.kept().check(open)
     }
 
+    /// What was kept of a class.
+    pub(super) fn kept_of(&self, class: Class) -> ClassMark {
+        self.kept().state.of(class)
+    }
+
     /// The owner accepts what there is, having opened every class.
     pub(super) fn accept(&self) {
         let mut kept = self.kept();
@@ -183,7 +132,7 @@ impl Freshness {
         let mut state = kept.state;
         state.reach_header(opening.newest().header.generation);
         for class in &open.classes {
-            state.reach(class.class(), class.generation());
+            state.reach(class.class(), class.mark());
         }
         (state != kept.state).then_some(state)
     }
@@ -247,25 +196,35 @@ impl Kept {
         (state != self.state).then_some(state)
     }
 
+    /// A class may be ahead of what was kept, and then its trail goes through it; where it is not
+    /// ahead it is the same.
     fn check(&self, open: &OpenClass) -> Result<()> {
-        if open.generation() < self.state.of(open.class()) {
-            return Err(ErrorKind::RollbackDetected.into());
+        let (kept, now) = (self.state.of(open.class()), open.mark());
+        let same = kept == now;
+        let ahead = kept.generation < now.generation && open.goes_through(&kept)?;
+        match same || ahead {
+            true => Ok(()),
+            false => Err(ErrorKind::RollbackDetected.into()),
         }
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::class::Class;
 
     #[test]
     fn what_is_seen_earlier_and_kept_later_takes_nothing_back() {
+        let mark = |generation| ClassMark {
+            generation,
+            root: [0; 16],
+            entries: generation,
+            link: [0; 16],
+        };
         let seen = |standard, priority| {
             let mut state = Anchored::with_header(1);
-            state.reach(Class::Standard, standard);
-            state.reach(Class::Priority, priority);
+            state.reach(Class::Standard, mark(standard));
+            state.reach(Class::Priority, mark(priority));
             state
         };
         let kept = Kept {

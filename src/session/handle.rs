@@ -4,22 +4,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::audit_trail::{self, AuditTrail};
 use super::classes::{Reach, open_classes};
 use super::commit;
 use super::generation::Accept;
-use super::lease::Lease;
 use super::live::{Held, Inner};
-use super::located::find;
+use super::located::{find, history};
 use super::matches::Matches;
 use super::opening::{Opening, Unlocked};
 use super::shrink;
-use super::watch::LockReason;
-use crate::class::Class;
+use super::verify::{self, Verification};
+use crate::actor::Actor;
+use crate::audit::{AuditEntry, AuditQuery, Event, LockReason};
 use crate::error::{ErrorKind, Result};
 use crate::id::{RecordId, SlotId};
-use crate::keys::{Credentials, Factors, WrapPurpose};
+use crate::keys::ClassKeys;
 use crate::records::{Batch, Cursor, Query, Record, Stored};
-use crate::time::Timestamp;
 
 /// An unlocked vault: Standard and Emergency are open, their keys in memory.
 ///
@@ -47,9 +47,9 @@ use crate::time::Timestamp;
 #[must_use = "a session that is dropped locks the vault"]
 #[derive(Clone)]
 pub struct Session {
-    held: Arc<Held>,
-    reach: Reach,
-    slot: SlotId,
+    pub(super) held: Arc<Held>,
+    pub(super) reach: Reach,
+    pub(super) slot: SlotId,
 }
 
 impl Session {
@@ -60,18 +60,32 @@ impl Session {
         unlocked: Unlocked,
         most: Duration,
         accept: Accept,
+        by: Actor,
     ) -> Result<Self> {
-        let Unlocked { keys, slot } = unlocked;
+        let Unlocked { slot, failed, .. } = unlocked;
+        let event = Event::Unlocked { slot, failed };
+        Self::begin_with(opening, unlocked.keys, slot, most, accept, by, event)
+    }
+
+    /// The same, where the trail says something else of it.
+    pub(super) fn begin_with(
+        opening: &Arc<Opening>,
+        keys: Vec<ClassKeys>,
+        slot: SlotId,
+        most: Duration,
+        accept: Accept,
+        by: Actor,
+        event: Event,
+    ) -> Result<Self> {
         let held = opening.activate(|| {
             let open = open_classes(opening, keys, accept)?;
-            Ok(Arc::new(Inner::new(Arc::clone(opening), open, most)))
+            let inner = Inner::new(Arc::clone(opening), open, most, by);
+            inner.begin(event)?;
+            Ok(Arc::new(inner))
         })?;
         Ok(Self {
             held: Arc::new(held),
-            reach: Reach {
-                lease: None,
-                attended: true,
-            },
+            reach: Reach::OWN,
             slot,
         })
     }
@@ -82,6 +96,45 @@ impl Session {
         let mut unattended = self.clone();
         unattended.reach.attended = false;
         unattended
+    }
+
+    /// The same session for another actor, or for the same one with another purpose: the audit trail
+    /// says so of what is done through this handle, and through what it makes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidActor`].
+    pub fn acting(&self, actor: &Actor) -> Result<Self> {
+        actor.check()?;
+        let mut acting = self.clone();
+        acting.reach.by = self.inner().number_actor(actor);
+        Ok(acting)
+    }
+
+    /// The entries of the audit trails of Standard and Emergency, and on a lease of Priority; see
+    /// [`AuditEntry`](crate::AuditEntry). What was read until now is among them.
+    pub fn audit_trail(&self, query: &AuditQuery) -> AuditTrail {
+        AuditTrail::begin(self.inner(), self.reach, query)
+    }
+
+    /// The emergency accesses that the owner has not taken notice of, oldest first. To be asked for
+    /// after unlocking, and shown.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session.
+    pub fn emergency_accesses(&self) -> Result<Vec<AuditEntry>> {
+        audit_trail::emergency_accesses(self.inner(), self.reach)
+    }
+
+    /// The owner has taken notice of the emergency accesses so far. The trail keeps them, and says
+    /// this too.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session.
+    pub fn acknowledge_emergency_accesses(&self) -> Result<()> {
+        audit_trail::acknowledge(self.inner(), self.reach)
     }
 
     /// Keeps in the vault's [`Anchor`](crate::Anchor) how far it has come. What was committed before
@@ -144,9 +197,7 @@ impl Session {
     ///
     /// Those of the session.
     pub fn get(&self, id: RecordId) -> Result<Option<Record>> {
-        self.inner().with(self.reach, |open| {
-            open.steadily(|| find(self.inner(), open, self.reach, id))
-        })
+        find(self.inner(), self.reach, id)
     }
 
     /// Reads several records, in the order asked for.
@@ -167,18 +218,7 @@ impl Session {
     ///
     /// Those of the session.
     pub fn history(&self, id: RecordId) -> Result<Vec<Record>> {
-        let now = Timestamp::now();
-        self.inner().with(self.reach, |open| {
-            open.steadily(|| {
-                for class in open.within(self.reach) {
-                    if let Some(earlier) = class.history(id, now)? {
-                        self.inner().release(class.class(), earlier.len())?;
-                        return Ok(earlier);
-                    }
-                }
-                Ok(Vec::new())
-            })
-        })
+        history(self.inner(), self.reach, id)
     }
 
     /// Erases a record and its earlier revisions: the rows are overwritten and the write-ahead log
@@ -198,7 +238,7 @@ impl Session {
     }
 
     /// Erases everything about a subject in every class: the key under which it was sealed, the
-    /// rows, and their traces in the log. Needs a [`Lease`], since Priority is one of the classes.
+    /// rows, and their traces in the log. Needs a [`Lease`](crate::Lease), since Priority is one of the classes.
     ///
     /// # Errors
     ///
@@ -296,63 +336,20 @@ impl Session {
     ///
     /// Those of the session.
     pub fn count(&self, query: &Query) -> Result<u64> {
-        self.inner().with(self.reach, |open| {
-            open.steadily(|| super::matches::count(open, self.reach, query))
-        })
+        super::matches::count(self.inner(), self.reach, query)
     }
 
-    /// Opens Priority with a fresh release of the share on the slot's second challenge. It is open
-    /// until the lease is dropped, its limit is reached, the app goes to the background, the vault
-    /// is paused or the session ends; through the session itself it stays out of reach.
+    /// Opens every record and earlier revision, compares every index with its table, adds up the rows,
+    /// and follows the audit trail from its first entry to where it was anchored and to its end; on a
+    /// lease of Priority too, and with the MACs of the entries. Each class is read in one snapshot:
+    /// erasing waits meanwhile, everything else goes on. It takes about as long as reading everything.
     ///
     /// # Errors
     ///
-    /// Those of [`Vault::unlock`](crate::Vault::unlock), [`ErrorKind::LeaseActive`] while another
-    /// lease is open, [`ErrorKind::LeaseExpired`] while the app is in the background, and
-    /// [`ErrorKind::NoMatchingSlot`] for a biometric slot that was not given Priority.
-    pub fn step_up(&self, credentials: &Credentials<'_>) -> Result<Lease> {
-        let (unlocked, factors) = self.prove(credentials)?;
-        self.lease(unlocked, factors)
-    }
-
-    /// Fresh factors, for Priority. That they are asked for is activity, and that nobody answers is
-    /// none.
-    pub(super) fn prove<'a>(
-        &self,
-        credentials: &Credentials<'a>,
-    ) -> Result<(Unlocked, Factors<'a>)> {
-        self.touch()?;
-        let kind = credentials.slot_kind().filter(|kind| !kind.is_recovery());
-        let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
-        let factors = Factors::of(credentials);
-        let opening = &self.inner().opening;
-        let unlocked = opening.unlock(kind, WrapPurpose::Priority, factors, None)?;
-        Ok((unlocked, factors))
-    }
-
-    /// Opens Priority with keys that a slot gave.
-    pub(crate) fn lease(&self, unlocked: Unlocked, factors: Factors<'_>) -> Result<Lease> {
-        let mut keys = unlocked.keys.into_iter();
-        let priority = keys.find(|keys| keys.class() == Class::Priority);
-        let number = self
-            .inner()
-            .begin_lease(priority.ok_or(ErrorKind::NoMatchingSlot)?)?;
-        let session = Self {
-            held: Arc::clone(&self.held),
-            reach: Reach {
-                lease: Some(number),
-                ..self.reach
-            },
-            slot: unlocked.slot,
-        };
-        let lease = Lease::over(session, number);
-        lease.with_keys(|opening, keys| {
-            opening.change(|_| {
-                opening.destroy_retired(factors, keys);
-                Ok(())
-            })
-        })?;
-        Ok(lease)
+    /// Those of the session, [`ErrorKind::Locked`] also where it is locked meanwhile. What is wrong
+    /// with the data is no error, but is in the answer.
+    pub fn verify(&self) -> Result<Verification> {
+        verify::verify(self.inner(), self.reach)
     }
 
     /// The slot that opened this session, or this lease.

@@ -2,12 +2,16 @@
 
 use super::classes::OpenClasses;
 use super::names::as_u64;
+use super::noted::Noted;
 use super::open_class::OpenClass;
+use super::transaction::Part;
+use crate::actor::Actor;
+use crate::audit::RecordChange;
 use crate::class::Class;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordId;
-use crate::records::{self, Reader, Record, StoredAs};
-use crate::sealing::{self, Context, Table};
+use crate::records::{self, Record, StoredAs};
+use crate::sealing::{self, Context, Reader, Table};
 use crate::secret::{SecretBytes, SecretText};
 use crate::storage::{Reading, Writing};
 
@@ -19,6 +23,8 @@ pub(super) enum Step {
     PutEarlier(Box<Record>),
     /// Removes a record and its earlier revisions.
     Remove(RecordId),
+    /// The same for a record that moves to another class.
+    MoveOut(RecordId),
     /// Removes a subject's records, earlier revisions and key.
     RemoveSubject(SecretText),
 }
@@ -28,31 +34,55 @@ const PUT: u8 = 1;
 const REMOVE: u8 = 2;
 const REMOVE_SUBJECT: u8 = 3;
 const PUT_EARLIER: u8 = 4;
+const MOVE_OUT: u8 = 5;
+const BY: u8 = 6;
 
 /// About how many bytes one intent holds, so that it stays below SQLite's bound for a value.
 const LONGEST: usize = 32 * 1024 * 1024;
 
 impl Step {
-    pub(super) fn apply(&self, open: &OpenClass, writing: &Writing<'_>) -> Result<()> {
+    pub(super) fn apply(
+        &self,
+        open: &OpenClass,
+        writing: &Writing<'_>,
+        noted: &mut Noted,
+    ) -> Result<()> {
         match self {
-            Self::Put(record) => open.write_record(writing, record, newest(writing, record)?),
-            Self::PutEarlier(record) => {
-                open.write_earlier(writing, record, newest(writing, record)?)
+            Self::Put(record) => {
+                let stored = newest(writing, record)?;
+                let change = open.write_record(writing, record, stored)?;
+                noted.put(change, stored.id, stored.revision, &record.kind);
             }
-            Self::Remove(id) => writing.remove(*id).map(|_| ()),
+            Self::PutEarlier(record) => {
+                open.write_earlier(writing, record, newest(writing, record)?)?;
+            }
+            Self::Remove(id) | Self::MoveOut(id) => {
+                if open.remove(writing, *id)? {
+                    let change = match self {
+                        Self::MoveOut(_) => RecordChange::Moved,
+                        _ => RecordChange::Erased,
+                    };
+                    noted.taken(change, *id);
+                }
+            }
             Self::RemoveSubject(name) => {
-                let subject =
-                    open.names
-                        .find_subject(&open.keys, &writing.reading(), Some(name))?;
-                let number = subject.map(|subject| subject.number);
-                number.map_or(Ok(()), |number| writing.remove_subject(number))
+                let reading = writing.reading();
+                let subject = open.names.find_subject(&open.keys, &reading, Some(name))?;
+                if let Some(subject) = subject {
+                    open.remove_subject(writing, &subject)?;
+                    noted.subject_erased(subject.key_id);
+                }
             }
         }
+        Ok(())
     }
 
     /// Whether something was taken away, so that its traces must go as well.
     pub(super) fn removes(&self) -> bool {
-        matches!(self, Self::Remove(_) | Self::RemoveSubject(_))
+        matches!(
+            self,
+            Self::Remove(_) | Self::MoveOut(_) | Self::RemoveSubject(_)
+        )
     }
 }
 
@@ -94,13 +124,18 @@ pub(super) fn scrub_up_to(
 pub(super) fn leave(
     writing: &Writing<'_>,
     target: &OpenClass,
+    by: &Actor,
     steps: &[Step],
     identify: impl Fn(usize) -> RecordId,
 ) -> Result<Vec<RecordId>> {
     let mut left = Vec::new();
     let mut waiting: Vec<SecretBytes> = Vec::new();
+    let (name, purpose) = (by.name().expose(), by.reason().expose());
+    let (name_length, purpose_length) = (length(name.len())?, length(purpose.len())?);
     let mut flush = |waiting: &mut Vec<SecretBytes>| {
-        let mut bytes: Vec<&[u8]> = vec![&[CODEC]];
+        let mut bytes: Vec<&[u8]> = vec![&[CODEC, BY]];
+        bytes.extend([&name_length, name.as_bytes()]);
+        bytes.extend([&purpose_length, purpose.as_bytes()]);
         bytes.extend(waiting.iter().map(SecretBytes::expose));
         let intent = identify(left.len());
         let body = sealing::seal(target.keys.intents(), &place(target, intent), &bytes)?;
@@ -109,12 +144,12 @@ pub(super) fn leave(
         waiting.clear();
         Ok::<(), Error>(())
     };
-    let mut length = 0;
+    let mut total = 0;
     for step in steps {
         let step = encode(step)?;
-        length += step.expose().len();
-        if length > LONGEST && !waiting.is_empty() {
-            length = step.expose().len();
+        total += step.expose().len();
+        if total > LONGEST && !waiting.is_empty() {
+            total = step.expose().len();
             flush(&mut waiting)?;
         }
         waiting.push(step);
@@ -144,19 +179,19 @@ fn settle_each(open: &OpenClasses, done: &mut Vec<(Class, Vec<Step>)>) -> Result
             let waiting = |reading: &Reading<'_>| reading.intent_for(class);
             while let Some((intent, body)) = holder.store.read(waiting)? {
                 let opened = sealing::open(target.keys.intents(), &place(target, intent), body)?;
-                let steps = decode(opened.expose(), target)?;
+                let (by, steps) = decode(opened.expose(), target)?;
                 open.name_durably()?;
                 let written = target.write(|writing| {
+                    let mut part = Part::of(target, writing, false);
                     if writing.reading().has_applied(intent)? {
-                        return Ok(());
+                        return Ok(Vec::new());
                     }
-                    let mut steps = steps.iter();
-                    steps.try_for_each(|step| step.apply(target, writing))?;
-                    writing.mark_applied(intent)
+                    steps.into_iter().try_for_each(|step| part.take(step))?;
+                    writing.mark_applied(intent)?;
+                    part.record(&by)
                 });
                 target.names.settle(written.is_ok());
-                done.push((class, steps));
-                written?;
+                done.push((class, written?));
                 holder.write(|writing| writing.remove_intent(intent))?;
             }
         }
@@ -227,6 +262,10 @@ fn encode(step: &Step) -> Result<SecretBytes> {
             part(&[REMOVE]);
             part(&id.to_bytes());
         }
+        Step::MoveOut(id) => {
+            part(&[MOVE_OUT]);
+            part(&id.to_bytes());
+        }
         Step::RemoveSubject(name) => {
             part(&[REMOVE_SUBJECT]);
             part(&length(name.expose().len())?);
@@ -258,12 +297,17 @@ fn length(length: usize) -> Result<[u8; 4]> {
         .map_err(|_| ErrorKind::InvalidRecord.into())
 }
 
-fn decode(bytes: &[u8], target: &OpenClass) -> Result<Vec<Step>> {
+/// For whom it is done, and what.
+fn decode(bytes: &[u8], target: &OpenClass) -> Result<(Actor, Vec<Step>)> {
     let (codec, rest) = bytes.split_first().ok_or(ErrorKind::TamperDetected)?;
     if *codec != CODEC {
         return Err(ErrorKind::UnsupportedFormat.into());
     }
     let mut reader = Reader::over(rest);
+    if reader.array()? != [BY] {
+        return Err(ErrorKind::TamperDetected.into());
+    }
+    let (name, purpose) = (reader.text()?, reader.text()?);
     let mut steps = Vec::new();
     while reader.left() > 0 {
         let [step] = reader.array()?;
@@ -271,11 +315,12 @@ fn decode(bytes: &[u8], target: &OpenClass) -> Result<Vec<Step>> {
             PUT => Step::Put(Box::new(record(&mut reader, target)?)),
             PUT_EARLIER => Step::PutEarlier(Box::new(record(&mut reader, target)?)),
             REMOVE => Step::Remove(RecordId::from_bytes(reader.array()?)),
+            MOVE_OUT => Step::MoveOut(RecordId::from_bytes(reader.array()?)),
             REMOVE_SUBJECT => Step::RemoveSubject(reader.text()?),
             _ => return Err(ErrorKind::TamperDetected.into()),
         });
     }
-    Ok(steps)
+    Ok((Actor::of(name, purpose), steps))
 }
 
 fn record(reader: &mut Reader<'_>, target: &OpenClass) -> Result<Record> {

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::ops::Deref;
 
+use super::audit_trail;
 use super::handle::Session;
 use super::opening::Opening;
 use super::slots::Slots;
+use crate::audit::{AuditQuery, Entry, Event, Stage};
 use crate::error::Result;
 use crate::keys::{ClassKeys, Credentials, SessionPolicy};
 
@@ -42,8 +44,27 @@ impl Lease {
     /// [`ErrorKind::LeaseExpired`](crate::ErrorKind::LeaseExpired) where it is over, and those of
     /// [`Session::step_up`]. The lease then stays as it is.
     pub fn renew(&self, credentials: &Credentials<'_>) -> Result<()> {
-        self.session.prove(credentials)?;
-        self.session.inner().renew_lease(self.number)
+        let (unlocked, _) = self.session.prove(credentials)?;
+        let (slot, reach) = (unlocked.slot, self.session.reach());
+        self.session.inner().renew_lease(self.number, slot, reach)
+    }
+
+    /// Writes the entries of the audit trails that are wanted to `out`, as FHIR R4 `AuditEvent`
+    /// resources, a line each (NDJSON); how many. Until it returns, what was written is a part only.
+    ///
+    /// # Errors
+    ///
+    /// Those of a [`Session`], and [`ErrorKind::Io`](crate::ErrorKind::Io) where `out` fails.
+    ///
+    /// # Security
+    ///
+    /// What is written is in clear: identities, kinds, and the app's words about who acted.
+    pub fn export_audit_trail(
+        &self,
+        query: &AuditQuery,
+        out: &mut dyn std::io::Write,
+    ) -> Result<u64> {
+        audit_trail::export(self.session.inner(), self.session.reach(), query, out)
     }
 
     /// Changes when sessions and leases end by themselves. The session that is open follows from
@@ -53,9 +74,13 @@ impl Lease {
     ///
     /// Those of the file system; the policy is then the old one.
     pub fn set_session_policy(&self, policy: SessionPolicy) -> Result<()> {
-        self.with_keys(|opening, keys| {
-            opening.change(|header| opening.write_header(&header.with_policy(policy), keys))
-        })?;
+        self.recorded(
+            Event::PolicyChanged(policy.limits()),
+            |opening, keys| {
+                opening.change(|header| opening.write_header(&header.with_policy(policy), keys))
+            },
+            |(), event| event,
+        )?;
         self.session.inner().watch.follow(&policy);
         Ok(())
     }
@@ -66,7 +91,43 @@ impl Lease {
     ///
     /// Those of [`Session::anchor`].
     pub(crate) fn accept(&self) -> Result<()> {
-        self.session.inner().accept(self.session.reach())
+        let (inner, reach) = (self.session.inner(), self.session.reach());
+        inner.with(reach, |open| {
+            inner.note_or_owe(open, Entry::done(&inner.actor(reach), Event::Restored))
+        })?;
+        inner.accept(reach)
+    }
+
+    /// Makes a change that is no part of a transaction, and lends it the keys of all three classes:
+    /// the trail says before that it is about to be made, and after what became of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session, of the trail and of the change.
+    pub(super) fn recorded<T>(
+        &self,
+        event: Event,
+        change: impl FnOnce(&Opening, [&ClassKeys; 3]) -> Result<T>,
+        outcome: impl FnOnce(&T, Event) -> Event,
+    ) -> Result<T> {
+        let (inner, reach) = (self.session.inner(), self.session.reach());
+        inner.with(reach, |open| {
+            let keys = open.all_keys(reach)?;
+            let by = inner.actor(reach);
+            let begun = Entry::at_stage(&by, event.clone(), Stage::Begun);
+            inner.note(open, open.home()?, &[begun])?;
+            match change(&inner.opening, keys) {
+                Ok(made) => {
+                    // It is made already: where this finds no room it is written later.
+                    let _ = inner.note_or_owe(open, Entry::done(&by, outcome(&made, event)));
+                    Ok(made)
+                }
+                Err(error) => {
+                    inner.note_failure(open, reach, event, &error);
+                    Err(error)
+                }
+            }
+        })
     }
 
     /// Lends the keys of all three classes.

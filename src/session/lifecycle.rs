@@ -9,7 +9,7 @@ use super::live::{Held, Inner};
 use super::opening::{Opening, Place};
 use super::throttle::Table;
 use super::timer;
-use super::watch::LockReason;
+use crate::audit::LockReason;
 use crate::error::{ErrorKind, Result};
 use crate::fs::VaultDir;
 

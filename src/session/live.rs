@@ -5,17 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
 use std::time::Duration;
 
-use super::classes::{OpenClasses, Reach, open_class, open_classes};
+use super::classes::{OpenClasses, Reach, open_classes};
 use super::generation::Accept;
 use super::open_class::OpenClass;
 use super::opening::Opening;
+use super::reads::Reads;
 use super::timer;
 use super::transaction::finish_earlier;
-use super::watch::{LockReason, Watch};
+use super::watch::Watch;
+use crate::actor::Actor;
 use crate::anchor::Anchored;
+use crate::audit::{Entry, Event, LockReason};
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::keys::ClassKeys;
+use crate::secret::SecretText;
 
 /// A session's state, shared by its clones.
 pub(super) struct Inner {
@@ -25,11 +29,16 @@ pub(super) struct Inner {
     phase: RwLock<Phase>,
     /// Held for the whole of a write: `true` while an intent waits to be finished.
     pub(super) commit: Mutex<bool>,
-    leases: AtomicU64,
+    /// Who acts, each by the number that handles have. The first is who unlocked.
+    pub(super) actors: Mutex<Vec<Actor>>,
+    pub(super) reads: Mutex<Reads>,
+    /// Entries of the audit trail that found no room.
+    pub(super) owed: Mutex<Vec<Entry>>,
+    pub(super) leases: AtomicU64,
 }
 
 /// What there is of a session.
-enum Phase {
+pub(super) enum Phase {
     Open(OpenClasses),
     /// Files closed, keys kept.
     Paused(Vec<ClassKeys>),
@@ -38,19 +47,22 @@ enum Phase {
 
 impl Inner {
     /// A session over classes that were just opened.
-    pub(super) fn new(opening: Arc<Opening>, open: OpenClasses, most: Duration) -> Self {
+    pub(super) fn new(opening: Arc<Opening>, open: OpenClasses, most: Duration, by: Actor) -> Self {
         let watch = Watch::begin(opening.clock(), &opening.policy(), most);
         Self {
             opening,
             watch,
             phase: RwLock::new(Phase::Open(open)),
             commit: Mutex::new(false),
+            actors: Mutex::new(vec![by]),
+            reads: Mutex::default(),
+            owed: Mutex::default(),
             leases: AtomicU64::new(0),
         }
     }
 
     /// What is on the medium and not yet anchored.
-    fn ahead(&self, phase: &Phase) -> Option<Anchored> {
+    pub(super) fn ahead(&self, phase: &Phase) -> Option<Anchored> {
         let open = phase.open().ok()?;
         self.opening.freshness.ahead(&self.opening, open)
     }
@@ -60,7 +72,7 @@ impl Inner {
     /// # Errors
     ///
     /// [`ErrorKind::AnchorUnavailable`].
-    fn keep(&self, ahead: Option<Anchored>) -> Result<()> {
+    pub(super) fn keep(&self, ahead: Option<Anchored>) -> Result<()> {
         let Some(ahead) = ahead else { return Ok(()) };
         let (opening, now) = (&self.opening, self.watch.now());
         // A host that panics must not keep a session from being closed.
@@ -146,7 +158,34 @@ impl Inner {
             let mut waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
             finish_earlier(open, &mut waiting)?;
         }
-        call(open)
+        let result = call(open);
+        if let Err(error) = &result
+            && error.kind() == ErrorKind::TamperDetected
+        {
+            self.note_failure(open, reach, Event::Tampered, error);
+        }
+        result
+    }
+
+    /// Begins the trail of a session that was just opened.
+    ///
+    /// # Errors
+    ///
+    /// Those of the databases, but for a full disk.
+    pub(super) fn begin(&self, event: Event) -> Result<()> {
+        let phase = self.phase.read().unwrap_or_else(PoisonError::into_inner);
+        let open = phase.open()?;
+        if let Event::EmergencyAccess(_) = event {
+            // The entry says that everything may be read.
+            let anything = SecretText::copy_of("");
+            self.reads().open(Class::Emergency, 0, &anything);
+        }
+        let by = self.actor(Reach::OWN);
+        self.note_or_owe(open, Entry::done(&by, event))?;
+        self.opening.with_dir(|dir| {
+            dir.fill_reserve();
+            Ok(())
+        })
     }
 
     /// To be asked before records of this class are handed out.
@@ -162,7 +201,7 @@ impl Inner {
     }
 
     /// Refuses what comes after the end, or while the vault is paused.
-    fn refuse(&self) -> Result<()> {
+    pub(super) fn refuse(&self) -> Result<()> {
         if self.watch.ended().is_some() {
             return Err(ErrorKind::Locked.into());
         }
@@ -174,10 +213,20 @@ impl Inner {
     pub(super) fn lock(&self, reason: LockReason) {
         self.watch.end(reason);
         let mut phase = self.alone();
-        let ahead = self.ahead(&phase);
-        *phase = Phase::Ended;
+        let ahead = self.end(&mut phase);
         drop(phase);
         let _ = self.keep(ahead);
+    }
+
+    /// Closes everything, once the trail has the last words; what is ahead of the anchor.
+    fn end(&self, phase: &mut Phase) -> Option<Anchored> {
+        if let (Phase::Open(open), Some(reason)) = (&*phase, self.watch.ended()) {
+            self.farewell(open, reason);
+        }
+        let ahead = self.ahead(phase);
+        *phase = Phase::Ended;
+        self.forget();
+        ahead
     }
 
     /// The same without waiting: the last of the calls under way closes.
@@ -205,16 +254,11 @@ impl Inner {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        let ahead = self.ahead(&phase);
         if ended {
-            *phase = Phase::Ended;
-        } else if let Phase::Open(open) = &mut *phase
-            && self.watch.lease_is_over()
-        {
-            self.watch.forget_lease();
-            open.close_priority();
+            return self.end(&mut phase);
         }
-        ahead
+        let over = self.watch.lease_is_over();
+        self.close_lease(&mut phase, |_| over)
     }
 
     /// What the timer does, which never calls the host: how long it may wait before it looks again;
@@ -222,78 +266,14 @@ impl Inner {
     pub(super) fn look(&self) -> Option<Duration> {
         let now = self.watch.enforce();
         let _ = self.close();
-        if matches!(self.phase.try_read().as_deref(), Ok(Phase::Ended)) {
-            return None;
+        match self.phase.try_read().as_deref() {
+            Ok(Phase::Ended) => return None,
+            Ok(Phase::Open(open)) => self.write_reads_soon(open),
+            _ => {}
         }
         let left = self.watch.due().saturating_sub(now);
         let left = Duration::from_micros(u64::try_from(left).unwrap_or_default());
         Some(left.max(SHORTEST_WAIT))
-    }
-
-    /// Opens Priority for a lease and gives its number.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Locked`], [`ErrorKind::Paused`], [`ErrorKind::LeaseActive`],
-    /// [`ErrorKind::LeaseExpired`] in the background, [`ErrorKind::RollbackDetected`], and those of
-    /// opening the database.
-    pub(super) fn begin_lease(&self, keys: ClassKeys) -> Result<u64> {
-        let mut phase = self.alone();
-        self.refuse()?;
-        let Phase::Open(open) = &mut *phase else {
-            return phase.open().map(|_| 0);
-        };
-        if open.lease.is_some() && !self.watch.lease_is_over() {
-            return Err(ErrorKind::LeaseActive.into());
-        }
-        open.close_priority();
-        if self.watch.is_in_background() {
-            return Err(ErrorKind::LeaseExpired.into());
-        }
-        let priority = open_class(&self.opening, keys)?;
-        self.opening.freshness.check(&priority)?;
-        open.add(priority);
-        let settled = super::intent::settle(open);
-        if settled.is_err() {
-            open.close_priority();
-            settled?;
-        }
-        let lease = self.leases.fetch_add(1, Ordering::Relaxed);
-        open.lease = Some(lease);
-        self.watch.begin_lease(&self.opening.policy());
-        drop(phase);
-        timer::look_again();
-        Ok(lease)
-    }
-
-    /// Gives a lease that is not over its time again.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::LeaseExpired`], [`ErrorKind::Locked`], [`ErrorKind::Paused`].
-    pub(super) fn renew_lease(&self, lease: u64) -> Result<()> {
-        // Alone, so that nobody closes it at the same moment.
-        let phase = self.alone();
-        self.refuse()?;
-        if phase.open()?.lease != Some(lease) || self.watch.lease_is_over() {
-            return Err(ErrorKind::LeaseExpired.into());
-        }
-        self.watch.begin_lease(&self.opening.policy());
-        Ok(())
-    }
-
-    /// Closes Priority, if this lease is the one that holds it open.
-    pub(super) fn end_lease(&self, lease: u64) {
-        let mut phase = self.alone();
-        let ahead = self.ahead(&phase);
-        if let Phase::Open(open) = &mut *phase
-            && open.lease == Some(lease)
-        {
-            self.watch.forget_lease();
-            open.close_priority();
-        }
-        drop(phase);
-        let _ = self.keep(ahead);
     }
 
     /// Closes every file and keeps the keys of the everyday classes, once calls under way have
@@ -301,14 +281,23 @@ impl Inner {
     pub(super) fn pause(&self) {
         let mut phase = self.alone();
         if let Phase::Open(open) = &*phase {
+            match self.watch.ended() {
+                Some(reason) => self.farewell(open, reason),
+                None if open.lease.is_some() => self.end_of_lease(open),
+                None => drop(self.write_reads(open)),
+            }
             // What a failure left is put in order while it can be; else when it is opened again.
             let mut waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = finish_earlier(open, &mut waiting);
         }
         let ahead = self.ahead(&phase);
         *phase = match std::mem::replace(&mut *phase, Phase::Ended) {
-            Phase::Open(_) if self.watch.ended().is_some() => Phase::Ended,
+            Phase::Open(_) if self.watch.ended().is_some() => {
+                self.forget();
+                Phase::Ended
+            }
             Phase::Open(mut open) => {
+                self.reads().forget_all();
                 self.watch.forget_lease();
                 open.close_priority();
                 Phase::Paused(open.classes.into_iter().map(OpenClass::close).collect())
@@ -336,7 +325,7 @@ impl Inner {
         Ok(())
     }
 
-    fn alone(&self) -> RwLockWriteGuard<'_, Phase> {
+    pub(super) fn alone(&self) -> RwLockWriteGuard<'_, Phase> {
         self.phase.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -352,7 +341,7 @@ impl Drop for Held {
 }
 
 impl Phase {
-    fn open(&self) -> Result<&OpenClasses> {
+    pub(super) fn open(&self) -> Result<&OpenClasses> {
         match self {
             Self::Open(open) => Ok(open),
             Self::Paused(_) => Err(ErrorKind::Paused.into()),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use super::classes::{OpenClasses, Reach};
 use super::live::Inner;
 use super::names::{Subject, Term};
+use super::open_class::OpenClass;
 use crate::error::Result;
 use crate::id::RecordId;
 use crate::records::Record;
@@ -52,18 +53,76 @@ impl Waiting {
 }
 
 /// The record with this identity, in whichever class within reach has it.
-pub(super) fn find(
-    inner: &Inner,
+pub(super) fn find(inner: &Inner, reach: Reach, id: RecordId) -> Result<Option<Record>> {
+    inner.with(reach, |open| {
+        let now = Timestamp::now();
+        loop {
+            let found = open.steadily(|| locate(open, reach, id, now))?;
+            let Some((class, located)) = found else {
+                return Ok(None);
+            };
+            if inner.admit(open, reach, class, &located.kind.text)? {
+                // That took its time. It is looked up anew, as it may be gone.
+                continue;
+            }
+            inner.release(class.class(), 1)?;
+            let kind = located.kind.text.clone();
+            let record = class.open_row(located)?;
+            inner.tally(reach, class.class(), &kind, id);
+            return Ok(Some(record));
+        }
+    })
+}
+
+fn locate(
     open: &OpenClasses,
     reach: Reach,
     id: RecordId,
-) -> Result<Option<Record>> {
-    let now = Timestamp::now();
+    now: Timestamp,
+) -> Result<Option<(&OpenClass, Located)>> {
     // Standard before Emergency: most records are there.
     for class in open.within(reach).collect::<Vec<_>>().into_iter().rev() {
         if let Some(located) = class.locate(id, now)? {
-            inner.release(class.class(), 1)?;
-            return class.open_row(located).map(Some);
+            return Ok(Some((class, located)));
+        }
+    }
+    Ok(None)
+}
+
+/// The earlier revisions of a record, oldest first.
+pub(super) fn history(inner: &Inner, reach: Reach, id: RecordId) -> Result<Vec<Record>> {
+    inner.with(reach, |open| {
+        let now = Timestamp::now();
+        loop {
+            let found = open.steadily(|| earlier(open, reach, id, now))?;
+            let Some((class, earlier)) = found else {
+                return Ok(Vec::new());
+            };
+            let mut written = false;
+            for record in &earlier {
+                written |= inner.admit(open, reach, class, &record.kind)?;
+            }
+            if written {
+                continue;
+            }
+            inner.release(class.class(), earlier.len())?;
+            for record in &earlier {
+                inner.tally(reach, class.class(), &record.kind, id);
+            }
+            return Ok(earlier);
+        }
+    })
+}
+
+fn earlier(
+    open: &OpenClasses,
+    reach: Reach,
+    id: RecordId,
+    now: Timestamp,
+) -> Result<Option<(&OpenClass, Vec<Record>)>> {
+    for class in open.within(reach) {
+        if let Some(earlier) = class.history(id, now)? {
+            return Ok(Some((class, earlier)));
         }
     }
     Ok(None)

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::keys::TokenSpace;
 use crate::records::{Cursor, Mark, NO_EFFECTIVE_TIME, Query, Record};
 use crate::sealing::{self, Context, Table};
+use crate::secret::SecretText;
 use crate::storage::{Direction, Order, Position, Row, Scan};
 use crate::time::Timestamp;
 
@@ -30,6 +31,8 @@ pub struct Matches {
     direction: Direction,
     /// The query in the spelling that cursors are bound to. None of its own words is kept.
     fingerprint: String,
+    /// The query names no kind, so that its caller needs access to any.
+    any_kind: bool,
     /// Where the last record that was handed out, or had expired by then, stands.
     last: Option<Mark>,
     streams: Vec<Stream>,
@@ -76,6 +79,7 @@ impl Matches {
             reach,
             direction: query.order().1,
             fingerprint: String::new(),
+            any_kind: query.kind.is_none(),
             last: None,
             streams: Vec::new(),
             failure: None,
@@ -97,6 +101,7 @@ impl Matches {
                 self.last = Some(mark);
             }
             for class in wanted(open, self.reach, query) {
+                inner.tally_query(self.reach, class.class(), &asked_for(query));
                 self.streams.push(Stream {
                     class: class.class(),
                     scan: scan(class, query)?,
@@ -153,8 +158,17 @@ impl Matches {
                 if is_expired(&located.row, Timestamp::now()) {
                     continue;
                 }
+                let kind = located.kind.text.clone();
+                let asked_for = match self.any_kind {
+                    true => SecretText::copy_of(""),
+                    false => kind.clone(),
+                };
+                session.admit(open, self.reach, class, &asked_for)?;
                 session.release(mark.class, 1)?;
-                return class.open_row(located).map(Some);
+                let id = located.row.id;
+                let record = class.open_row(located)?;
+                session.tally(self.reach, mark.class, &kind, id);
+                return Ok(Some(record));
             }
         })
     }
@@ -238,14 +252,34 @@ impl Stream {
 }
 
 /// How many records match, without opening one.
-pub(super) fn count(open: &OpenClasses, reach: Reach, query: &Query) -> Result<u64> {
-    let mut total = 0;
-    for class in wanted(open, reach, query) {
-        if let Some(scan) = scan(class, query)? {
-            total += class.store.read(|reading| reading.count(&scan))?;
+pub(super) fn count(inner: &Inner, reach: Reach, query: &Query) -> Result<u64> {
+    let kind = asked_for(query);
+    inner.with(reach, |open| {
+        let mut counts = Vec::new();
+        open.steadily(|| {
+            for class in wanted(open, reach, query) {
+                if let Some(scan) = scan(class, query)? {
+                    counts.push((class, class.store.read(|reading| reading.count(&scan))?));
+                }
+            }
+            Ok(())
+        })?;
+        for (class, count) in &counts {
+            inner.tally_query(reach, class.class(), &kind);
+            if *count > 0 {
+                inner.admit(open, reach, class, &kind)?;
+            }
         }
-    }
-    Ok(total)
+        Ok(counts.iter().map(|(_, count)| count).sum())
+    })
+}
+
+/// The kind that a query asks for; empty for any.
+fn asked_for(query: &Query) -> SecretText {
+    query
+        .kind
+        .clone()
+        .unwrap_or_else(|| SecretText::copy_of(""))
 }
 
 fn wanted<'a>(

@@ -6,6 +6,7 @@
 //! not open in its own place.
 //! **Format** none of its own; intents are in docs/spec/05-schema-and-pragmas.md.
 
+mod audit_trail;
 mod classes;
 mod commit;
 mod copies;
@@ -15,32 +16,41 @@ mod generation;
 mod handle;
 mod intent;
 mod lease;
+mod leases;
 mod lifecycle;
 mod live;
 mod located;
 mod matches;
 mod names;
+mod noted;
 mod open_class;
 mod opening;
+mod reads;
 mod recovery;
+mod row;
 mod shrink;
 mod slots;
 #[cfg(test)]
 mod spec_vectors;
+mod state;
+mod step_up;
 mod throttle;
 mod timer;
+mod trail;
 mod transaction;
+mod verify;
 mod watch;
 #[cfg(test)]
 mod watch_tests;
 
+pub use audit_trail::AuditTrail;
 pub use emergency::EmergencySession;
 pub use handle::Session;
 pub use lease::Lease;
 pub use matches::Matches;
 pub use recovery::RecoveryRenewal;
 pub use slots::{SlotInfo, Slots};
-pub use watch::LockReason;
+pub use verify::{Fault, FaultKind, Verification};
 
 pub(crate) use classes::create_database;
 pub(crate) use draft::{NewSlot, check_passphrase, recovery_slots};

@@ -1,12 +1,13 @@
 //! One open class: its keys, its database, its names, and the way of a record in and out.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use super::generation::{open_state, seal_state};
-use super::located::Located;
 use super::names::{Names, Subject, Term, as_u64};
+use super::state::{Standing, State, genesis};
+use crate::actor::Actor;
+use crate::audit::RecordChange;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::RecordId;
@@ -14,7 +15,7 @@ use crate::keys::{ClassKeys, TokenSpace};
 use crate::records::{self, NO_EFFECTIVE_TIME, Record, StoredAs};
 use crate::sealing::{self, Context, Sealed, Table};
 use crate::secret::SecretText;
-use crate::storage::{EarlierRow, IndexEntry, Reading, Row, Store, Writing};
+use crate::storage::{EarlierRow, Gone, IndexEntry, Row, Store, Writing};
 use crate::time::Timestamp;
 
 /// A class whose key is in memory and whose database is open. Dropping it closes and wipes both.
@@ -24,8 +25,8 @@ pub(super) struct OpenClass {
     pub(super) store: Store,
     keeps_history: bool,
     last_updated: AtomicI64,
-    /// How many commits there were (spec 08).
-    pub(super) generation: AtomicU64,
+    /// What the database says of itself (spec 08).
+    pub(super) standing: Mutex<Standing>,
     /// How often something was erased: rows fetched before are fetched again.
     erasures: AtomicU64,
 }
@@ -33,12 +34,29 @@ pub(super) struct OpenClass {
 const SETTINGS_CODEC: u8 = 1;
 
 impl OpenClass {
-    /// Sets up an empty file as the database of a class.
-    pub(crate) fn create(path: &Path, keys: &ClassKeys, keep_history: bool) -> Result<()> {
+    /// Sets up an empty file as the database of a class, whose audit trail says who made it.
+    pub(crate) fn create(
+        path: &Path,
+        keys: &ClassKeys,
+        priority: &ClassKeys,
+        keep_history: bool,
+        by: &Actor,
+    ) -> Result<()> {
         let place = settings_place(keys);
         let settings = [SETTINGS_CODEC, keys.class().code(), u8::from(keep_history)];
         let settings = sealing::seal(keys.settings(), &place, &[&settings])?;
-        Store::create(path, keys.page_sealer(), &settings, &seal_state(keys, 1)?)
+        let mut state = State::make(keys)?;
+        let root = state.seal_root(priority, keys.class())?;
+        let first = state.seal(keys)?;
+        Store::create(
+            path,
+            keys.page_sealer(),
+            [&settings, &first, &root],
+            |writing| {
+                state.append(keys, writing, &genesis(by))?;
+                writing.put_state(&state.seal(keys)?)
+            },
+        )
     }
 
     /// Opens the database of a class and checks that it belongs to this vault and class.
@@ -56,14 +74,14 @@ impl OpenClass {
             .read(|reading| reading.last_updated())?
             .unwrap_or(i64::MIN);
         let last_updated = AtomicI64::new(last);
-        let generation = AtomicU64::new(open_state(&keys, store.state()?)?);
+        let standing = Standing::of(State::open(&keys, store.state()?)?);
         Ok(Self {
             keys,
             names: Names::new(),
             store,
             keeps_history,
             last_updated,
-            generation,
+            standing: Mutex::new(standing),
             erasures: AtomicU64::new(0),
         })
     }
@@ -104,105 +122,17 @@ impl OpenClass {
             self.names.forget_all();
             self.erasures.fetch_add(1, Ordering::AcqRel);
         })?;
-        let generation = open_state(&self.keys, self.store.state()?)?;
-        self.generation.store(generation, Ordering::Release);
-        Ok(())
+        self.read_state()
     }
 
-    /// The row with this identity, unless it has expired.
-    pub(super) fn locate(&self, id: RecordId, now: Timestamp) -> Result<Option<Located>> {
-        self.store.read(|reading| {
-            let row = reading.row(id)?.filter(|row| !is_expired(row, now));
-            row.map(|row| self.name(reading, row)).transpose()
-        })
-    }
-
-    /// The earlier revisions of a record, oldest first; `None` where the class does not have it or
-    /// it has expired.
-    pub(super) fn history(&self, id: RecordId, now: Timestamp) -> Result<Option<Vec<Record>>> {
-        self.store.read(|reading| {
-            let row = reading.row(id)?;
-            if row.is_none_or(|row| is_expired(&row, now)) {
-                return Ok(None);
-            }
-            let rows = reading.earlier(id)?.into_iter();
-            let records = rows.map(|row| self.open_earlier(reading, row));
-            records.collect::<Result<_>>().map(Some)
-        })
-    }
-
-    /// Adds the names that a row refers to.
-    pub(super) fn name(&self, reading: &Reading<'_>, row: Row) -> Result<Located> {
-        let term = |number, space| self.names.term(&self.keys, reading, number, space);
-        Ok(Located {
-            kind: term(row.index.kind, TokenSpace::Kind)?,
-            content: term(row.index.content, TokenSpace::ContentType)?,
-            subject: self.names.subject(&self.keys, reading, row.index.subject)?,
-            row,
-        })
-    }
-
-    /// Opens a row: the envelope in its own place, then the index columns against what was sealed.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::TamperDetected`].
-    pub(super) fn open_row(&self, located: Located) -> Result<Record> {
-        let Located {
-            row,
-            kind,
-            content,
-            subject,
-        } = located;
-        let place = self.place(Table::Record, &kind, row.id, row.revision, &subject);
-        let record = records::decode(
-            sealing::open(&subject.key, &place, row.body)?,
-            self.class(),
-            kind.text.clone(),
-            subject.name.clone(),
-            row.id,
-            as_u64(row.revision),
-        )?;
-        let stored = record.stored.ok_or(ErrorKind::TamperDetected)?;
-        let same = row.index == self.index_entry(&record, stored, &kind, &content, &subject)
-            && record.content_type == content.text;
-        if same {
-            Ok(record)
-        } else {
-            Err(ErrorKind::TamperDetected.into())
-        }
-    }
-
-    /// Opens an earlier revision.
-    pub(super) fn open_earlier(&self, reading: &Reading<'_>, row: EarlierRow) -> Result<Record> {
-        let kind = self
-            .names
-            .term(&self.keys, reading, row.kind, TokenSpace::Kind)?;
-        let subject = self.names.subject(&self.keys, reading, row.subject)?;
-        let place = self.place(
-            Table::EarlierRevision,
-            &kind,
-            row.id,
-            row.revision,
-            &subject,
-        );
-        records::decode(
-            sealing::open(&subject.key, &place, row.body)?,
-            self.class(),
-            kind.text.clone(),
-            subject.name.clone(),
-            row.id,
-            as_u64(row.revision),
-        )
-    }
-
-    /// Seals a record and puts it in its row, new or in place of the one that is there.
+    /// Seals a record and puts it in its row, new or in place of the one that is there. Which of
+    /// them it was.
     pub(super) fn write_record(
         &self,
         writing: &Writing<'_>,
         record: &Record,
         stored: StoredAs,
-    ) -> Result<()> {
+    ) -> Result<RecordChange> {
         let revision = i64::try_from(stored.revision).map_err(|_| ErrorKind::InvalidRecord)?;
         // An intent brings its own time, which may be later than any that was here and than the
         // clock.
@@ -223,13 +153,20 @@ impl OpenClass {
         let body = seal_record(&place, &subject, record, stored)?;
         let index = self.index_entry(record, stored, &kind, &content, &subject);
         match existing {
-            None => writing.insert(stored.id, revision, &index, &body),
+            None => {
+                writing.insert(stored.id, revision, &index, &body)?;
+                self.count_in(Table::Record, stored.id, revision, &body);
+                Ok(RecordChange::Created)
+            }
             Some(row) => {
-                let at = row.place;
+                let (at, before, tag) = (row.place, row.revision, row.body.tag());
                 if self.keeps_history {
                     self.keep_earlier(writing, row)?;
                 }
-                writing.update(at, revision, &index, &body)
+                writing.update(at, revision, &index, &body)?;
+                self.count_out(Table::Record, stored.id, before, &tag);
+                self.count_in(Table::Record, stored.id, revision, &body);
+                Ok(RecordChange::Updated)
             }
         }
     }
@@ -247,6 +184,7 @@ impl OpenClass {
         let place = self.place(Table::EarlierRevision, &kind, id, revision, &subject);
         let body = seal_record(&place, &subject, record, stored)?;
         let (kind, subject) = (kind.number, subject.number);
+        self.count_in(Table::EarlierRevision, id, revision, &body);
         writing.keep_earlier(&EarlierRow {
             id,
             revision,
@@ -254,6 +192,36 @@ impl OpenClass {
             subject,
             body,
         })
+    }
+
+    /// Removes a record and its earlier revisions; whether there was one.
+    pub(super) fn remove(&self, writing: &Writing<'_>, id: RecordId) -> Result<bool> {
+        self.forget_rows(writing.remove(id)?)
+            .map(|removed| removed > 0)
+    }
+
+    /// Removes every row of a subject, and its key.
+    pub(super) fn remove_subject(&self, writing: &Writing<'_>, subject: &Subject) -> Result<()> {
+        self.forget_rows(writing.remove_subject(subject.number)?)
+            .map(drop)
+    }
+
+    /// Removes what expired at or before `now`; how many records that were.
+    pub(super) fn remove_expired(&self, writing: &Writing<'_>, now: i64) -> Result<u64> {
+        self.forget_rows(writing.remove_expired(now)?)
+    }
+
+    /// Takes rows out of the hash over all of them; how many records they were.
+    fn forget_rows(&self, gone: Gone) -> Result<u64> {
+        for (table, rows) in [
+            (Table::Record, &gone.records),
+            (Table::EarlierRevision, &gone.earlier),
+        ] {
+            for row in rows {
+                self.count_out(table, row.id, row.revision, &row.tag);
+            }
+        }
+        u64::try_from(gone.records.len()).map_err(|_| ErrorKind::Io.into())
     }
 
     pub(super) fn keeps_history(&self) -> bool {
@@ -287,6 +255,7 @@ impl OpenClass {
         let opened = sealing::open(&subject.key, &from, row.body)?;
         let body: Sealed = sealing::seal(&subject.key, &to, &[opened.expose()])?;
         let (kind, subject) = (kind.number, subject.number);
+        self.count_in(Table::EarlierRevision, id, revision, &body);
         writing.keep_earlier(&EarlierRow {
             id,
             revision,
@@ -312,7 +281,7 @@ impl OpenClass {
     }
 
     /// The index columns that follow from a record's own fields.
-    fn index_entry(
+    pub(super) fn index_entry(
         &self,
         record: &Record,
         stored: StoredAs,
@@ -337,7 +306,7 @@ impl OpenClass {
         }
     }
 
-    fn place<'a>(
+    pub(super) fn place<'a>(
         &self,
         table: Table,
         kind: &'a Term,
@@ -389,7 +358,8 @@ mod tests {
         let path = directory.join("standard.db");
         std::fs::File::create(&path).unwrap();
         let keys = ClassKeys::make(VaultId::make().unwrap(), Class::Standard).unwrap();
-        OpenClass::create(&path, &keys, false).unwrap();
+        let priority = ClassKeys::make(keys.vault(), Class::Priority).unwrap();
+        OpenClass::create(&path, &keys, &priority, false, &Actor::unnamed()).unwrap();
         let open = OpenClass::open(&path, keys).unwrap();
         // Before the crash that left the intent the clock went ahead of where it is now.
         let ahead = Timestamp::from_micros(Timestamp::now().to_micros() + 3_600_000_000);

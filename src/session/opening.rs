@@ -54,6 +54,8 @@ impl Place {
 pub(crate) struct Unlocked {
     pub(crate) keys: Vec<ClassKeys>,
     pub(crate) slot: SlotId,
+    /// How often each slot had failed since it last opened.
+    pub(crate) failed: Vec<(SlotId, u32)>,
 }
 
 impl Opening {
@@ -222,10 +224,11 @@ impl Opening {
                     continue;
                 }
                 let count = || self.count(&copy.header, slot, &mut counted);
-                let opened = slot.open(vault, purpose, factors, count).and_then(|keys| {
+                let opened = slot.open(vault, purpose, factors, count);
+                let opened = opened.and_then(|keys| {
                     self.copies().believe(slot, purpose, &keys)?;
-                    let slot = slot.id;
-                    Ok(Unlocked { keys, slot })
+                    let (slot, failed) = (slot.id, self.failures(&counted));
+                    Ok(Unlocked { keys, slot, failed })
                 });
                 match opened {
                     Ok(found) => {

@@ -5,6 +5,8 @@ use std::fmt;
 use super::draft::{Draft, NewSlot, recovery_slots, strongest};
 use super::lease::Lease;
 use super::opening::Opening;
+use super::slots::made;
+use crate::audit::{Event, SlotChange};
 use crate::error::{ErrorKind, Result};
 use crate::id::SlotId;
 use crate::keys::{
@@ -50,8 +52,9 @@ impl<'a> RecoveryRenewal<'a> {
         if !RecoveryCode::parse(typed)?.matches(&self.code) {
             return Err(ErrorKind::RecoveryNotConfirmed.into());
         }
-        self.lease.with_keys(|opening, keys| {
-            let old = |slot: &Slot| slot.kind.is_recovery();
+        let event = Event::SlotsChanged(SlotChange::RecoveryRenewed, None);
+        let old = |slot: &Slot| slot.kind.is_recovery();
+        let change = |opening: &Opening, keys: [&ClassKeys; 3]| {
             opening.change(|header| {
                 renew(
                     opening,
@@ -64,7 +67,8 @@ impl<'a> RecoveryRenewal<'a> {
                 )
                 .map(|_| ())
             })
-        })
+        };
+        self.lease.recorded(event, change, |(), event| event)
     }
 }
 
@@ -81,10 +85,13 @@ pub(crate) fn renew_everything(
 ) -> Result<SlotId> {
     let kind = new.slot_kind().ok_or(ErrorKind::NoMatchingSlot)?;
     let old = |slot: &Slot| slot.kind != SlotKind::Emergency;
-    let slot = lease.with_keys(|opening, keys| {
-        opening.change(|header| renew(opening, header, keys, new, code, old, Some(kind)))
-    })?;
-    slot.ok_or_else(|| ErrorKind::NoMatchingSlot.into())
+    let event = Event::SlotsChanged(SlotChange::Recovered, None);
+    let change = |opening: &Opening, keys: [&ClassKeys; 3]| {
+        let renew = |header: &Header| renew(opening, header, keys, new, code, old, Some(kind));
+        let slot = opening.change(renew)?;
+        slot.ok_or_else(|| ErrorKind::NoMatchingSlot.into())
+    };
+    lease.recorded(event, change, made)
 }
 
 /// Writes a header with new recovery slots, and a new everyday slot where one is wanted, in the

@@ -7,6 +7,7 @@ use super::draft::{Draft, NewSlot, check_passphrase, strongest};
 use super::lease::Lease;
 use super::opening::Opening;
 use super::recovery::RecoveryRenewal;
+use crate::audit::{Event, SlotChange};
 use crate::error::{ErrorKind, Result};
 use crate::id::SlotId;
 use crate::keys::{
@@ -134,7 +135,8 @@ impl<'a> Slots<'a> {
     /// [`ErrorKind::NotFound`], [`ErrorKind::LastSlot`], and [`ErrorKind::SlotTableFull`] where 32
     /// platform keys already wait for a host that destroys them.
     pub fn remove(&self, slot: SlotId, share: Option<&dyn KeyShare>) -> Result<()> {
-        self.with_header(|opening, header, keys| {
+        let event = Event::SlotsChanged(SlotChange::Removed, Some(slot));
+        self.with_header(event, same, |opening, header, keys| {
             let recovers = header.slots.iter().any(|slot| slot.kind.is_recovery());
             let mut everyday = header.slots.iter().filter(|slot| slot.kind.is_everyday());
             if recovers && everyday.next_back().is_some_and(|last| last.id == slot) {
@@ -159,7 +161,8 @@ impl<'a> Slots<'a> {
     /// [`ErrorKind::SlotTableFull`].
     pub fn add_emergency(&self) -> Result<EmergencyCode> {
         let code = EmergencyCode::make()?;
-        self.with_header(|opening, header, keys| {
+        let event = Event::SlotsChanged(SlotChange::EmergencyAdded, None);
+        self.with_header(event, made, |opening, header, keys| {
             let key = code.key(header.vault);
             let factors = Factors {
                 code: Some(&key),
@@ -172,8 +175,11 @@ impl<'a> Slots<'a> {
             };
             let mut draft = Draft::of(header);
             draft.check(Some(new.kind))?;
-            draft.slots.push(new.make(header.vault, keys, false)?);
-            draft.write(opening, header, keys, factors)
+            let slot = new.make(header.vault, keys, false)?;
+            let id = slot.id;
+            draft.slots.push(slot);
+            draft.write(opening, header, keys, factors)?;
+            Ok(id)
         })?;
         Ok(code)
     }
@@ -200,7 +206,12 @@ impl<'a> Slots<'a> {
         let kind = credentials.slot_kind().filter(|kind| !kind.is_recovery());
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
         check_passphrase(kind, credentials.words())?;
-        self.with_header(|opening, header, keys| {
+        let change = match old {
+            Some(_) => SlotChange::Replaced,
+            None => SlotChange::Added,
+        };
+        let event = Event::SlotsChanged(change, old);
+        self.with_header(event, made, |opening, header, keys| {
             let mut draft = Draft::of(header);
             if let Some(old) = old {
                 draft.take_out(old)?;
@@ -232,14 +243,31 @@ impl<'a> Slots<'a> {
         })
     }
 
-    /// Lends the header and the keys of all three classes, for one change.
+    /// Lends the header and the keys of all three classes, for one change that the trail records.
     fn with_header<T>(
         &self,
+        event: Event,
+        outcome: impl FnOnce(&T, Event) -> Event,
         change: impl FnOnce(&Opening, &Header, [&ClassKeys; 3]) -> Result<T>,
     ) -> Result<T> {
-        self.lease
-            .with_keys(|opening, keys| opening.change(|header| change(opening, header, keys)))
+        self.lease.recorded(
+            event,
+            |opening, keys| opening.change(|header| change(opening, header, keys)),
+            outcome,
+        )
     }
+}
+
+/// The slot that was made is the one that the trail names.
+pub(super) fn made(slot: &SlotId, event: Event) -> Event {
+    match event {
+        Event::SlotsChanged(change, _) => Event::SlotsChanged(change, Some(*slot)),
+        other => other,
+    }
+}
+
+fn same<T>(_: &T, event: Event) -> Event {
+    event
 }
 
 impl fmt::Debug for Slots<'_> {

@@ -2,11 +2,13 @@
 
 use serde_json::Value;
 
+use super::state::{Rows, State, open_entry, open_root};
+use crate::audit;
 use crate::class::Class;
 use crate::id::{KeyId, RecordId, VaultId, decode_hex, encode_hex};
 use crate::keys::{
-    ClassKeys, Credentials, EmergencyCode, Factors, KeyShare, Passphrase, Purpose, RecoveryCode,
-    ShareError, ShareSink, SlotKind, StoredHeader, TokenSpace, WrapPurpose,
+    Chain, ClassKeys, Credentials, EmergencyCode, Factors, KeyShare, Passphrase, Purpose,
+    RecoveryCode, ShareError, ShareSink, SlotKind, StoredHeader, TokenSpace, WrapPurpose,
 };
 use crate::records;
 use crate::sealing::{self, Context, Sealed, Table, Unit};
@@ -264,6 +266,53 @@ fn the_vectors_rows_open_in_their_places_and_hold_what_they_should() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn the_audit_trail_of_the_vector_is_the_one_that_this_crate_would_write() {
+    let text = include_str!("../../docs/spec/vectors/audit.json");
+    let vector = Vector(serde_json::from_str(text).expect("the vector is JSON"));
+    let vault = VaultId::from_bytes(vector.array("/vault"));
+    let keys =
+        |class, name| ClassKeys::derive(vault, class, vector.key(&format!("/class_keys/{name}")));
+    let (standard, priority) = (
+        keys(Class::Standard, "standard"),
+        keys(Class::Priority, "priority"),
+    );
+    let sealed = |path: &str| Sealed::from_stored(vector.bytes(path));
+    let root = open_root(&priority, Class::Standard, sealed("/root")).expect("the root opens");
+    assert!(root.matches(&vector.key("/root_key")));
+    let mut chain = Chain::begin(vault, Class::Standard, root);
+    for at in 0..2_u64 {
+        let entry = open_entry(&standard, at + 1, sealed(&format!("/entries/{at}")));
+        let entry = entry.expect("the entry opens");
+        assert_eq!(entry.event.expose(), vector.bytes(&format!("/events/{at}")));
+        assert!(chain.append(entry.event.expose()).matches(&entry.seal));
+        let decoded = audit::decode(entry.event.expose()).expect("it decodes");
+        assert_eq!(audit::encode(&decoded).expose(), entry.event.expose());
+        assert_eq!(decoded.by.name().expose(), "ada");
+    }
+    let state = State::open(&standard, sealed("/state")).expect("the state opens");
+    assert_eq!(state.chain.link(), chain.link());
+    assert!(state.chain.key().matches(chain.key()));
+    let id = RecordId::from_bytes(vector.array("/record_id"));
+    let mut rows = Rows::NONE;
+    for (table, revision, name) in [
+        (Table::Record, 3, "record"),
+        (Table::EarlierRevision, 2, "earlier"),
+    ] {
+        let tag = sealed(&format!("/rows/{name}")).tag();
+        rows.add(&standard.row_hash(table, id, revision, &tag));
+    }
+    assert_eq!(state.rows, rows);
+    let mark = state.mark(&standard);
+    let bytes = [
+        &mark.generation.to_le_bytes()[..],
+        &mark.root,
+        &mark.entries.to_le_bytes(),
+        &mark.link,
+    ];
+    assert_eq!(bytes.concat(), vector.bytes("/anchored"));
 }
 
 #[test]

@@ -121,6 +121,18 @@ impl Opening {
         Ok(())
     }
 
+    /// How often each slot had failed before a call that has counted its own attempts.
+    pub(super) fn failures(&self, counted: &Counted) -> Vec<(SlotId, u32)> {
+        let slots = self.slots_of_all_copies();
+        let table = self.table();
+        let count = |slot: &SlotId| {
+            let before = counted.0.iter().find(|(counted, _)| counted == slot);
+            before.map_or_else(|| table.attempts.of(*slot), |(_, before)| *before)
+        };
+        let counts = slots.iter().map(|slot| (*slot, count(slot).count));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Takes back what a call has counted, once it has succeeded: the slot that opened has no failed
     /// attempt any more, and others that were tried on the way have as many as before. Where it
     /// cannot be written, or is lost with the power, they have one more.

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 
 use super::classes::OpenClasses;
 use super::intent::{self, Step};
+use super::noted::Noted;
 use super::open_class::OpenClass;
+use crate::actor::Actor;
 use crate::class::Class;
 use crate::error::Result;
 use crate::id::RecordId;
@@ -20,19 +22,40 @@ pub(super) struct Part<'a> {
     /// intent.
     steps: Vec<Step>,
     keeps_puts: bool,
+    pub(super) noted: Noted,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    pub(super) fn of(open: &'a OpenClass, writing: &'a Writing<'a>, keeps_puts: bool) -> Self {
+        Self {
+            open,
+            writing,
+            steps: Vec::new(),
+            keeps_puts,
+            noted: Noted::default(),
+        }
+    }
+
     pub(super) fn take(&mut self, step: Step) -> Result<()> {
-        step.apply(self.open, self.writing)?;
+        step.apply(self.open, self.writing, &mut self.noted)?;
         if self.keeps_puts || step.removes() {
             self.steps.push(step);
         }
         Ok(())
     }
 
+    /// Writes what was done into the class's audit trail; the steps that are left to do.
+    pub(super) fn record(self, by: &Actor) -> Result<Vec<Step>> {
+        for entry in self.noted.entries(by) {
+            self.open.append(self.writing, &entry)?;
+        }
+        Ok(self.steps)
+    }
+
     pub(super) fn put(&mut self, record: &Record, stored: StoredAs) -> Result<()> {
-        self.open.write_record(self.writing, record, stored)?;
+        let change = self.open.write_record(self.writing, record, stored)?;
+        self.noted
+            .put(change, stored.id, stored.revision, &record.kind);
         if self.keeps_puts {
             self.steps.push(Step::Put(Box::new(record.copy_as(stored))));
         }
@@ -57,6 +80,7 @@ pub(super) struct Done<T> {
 pub(super) fn in_one_transaction<T>(
     open: &OpenClasses,
     classes: &[&OpenClass],
+    by: &Actor,
     waiting: &mut bool,
     work: &mut dyn FnMut(&mut [Part<'_>]) -> Result<T>,
 ) -> Result<Done<T>> {
@@ -67,15 +91,10 @@ pub(super) fn in_one_transaction<T>(
     let mut finish = |held: &[Held<'_>]| {
         let mut parts: Vec<Part<'_>> = Vec::new();
         for &(open, writing) in held {
-            parts.push(Part {
-                open,
-                writing,
-                steps: Vec::new(),
-                keeps_puts: classes.len() > 1,
-            });
+            parts.push(Part::of(open, writing, classes.len() > 1));
         }
         let value = work(&mut parts)?;
-        intents = leave_intents(&parts, first)?;
+        intents = leave_intents(&parts, first, by)?;
         if !intents.is_empty() {
             // From the first commit to the last nobody looks at two classes.
             let between = open.between_classes.write();
@@ -83,8 +102,8 @@ pub(super) fn in_one_transaction<T>(
         }
         let steps = parts
             .into_iter()
-            .map(|part| (part.open.class(), part.steps));
-        done = Some((value, steps.collect::<Vec<(Class, Vec<Step>)>>()));
+            .map(|part| Ok((part.open.class(), part.record(by)?)));
+        done = Some((value, steps.collect::<Result<Vec<(Class, Vec<Step>)>>>()?));
         Ok(())
     };
     // Until the end is seen, a panic included, there may be something to finish.
@@ -146,7 +165,7 @@ fn has_begun(classes: &[&OpenClass], intent: Option<&RecordId>) -> Result<bool> 
 }
 
 /// The lowest class holds what the others are about to do, where more than one class changes.
-fn leave_intents(parts: &[Part<'_>], first: RecordId) -> Result<Vec<RecordId>> {
+fn leave_intents(parts: &[Part<'_>], first: RecordId, by: &Actor) -> Result<Vec<RecordId>> {
     let mut left = Vec::new();
     let changes = parts.iter().filter(|part| !part.steps.is_empty()).count();
     let Some((lowest, others)) = parts.split_first().filter(|_| changes > 1) else {
@@ -154,7 +173,7 @@ fn leave_intents(parts: &[Part<'_>], first: RecordId) -> Result<Vec<RecordId>> {
     };
     for other in others.iter().filter(|part| !part.steps.is_empty()) {
         let number = left.len();
-        let of_class = intent::leave(lowest.writing, other.open, &other.steps, |at| {
+        let of_class = intent::leave(lowest.writing, other.open, by, &other.steps, |at| {
             numbered(first, number + at)
         })?;
         for intent in &of_class {

@@ -4,30 +4,10 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::audit::LockReason;
 use crate::error::{ErrorKind, Result};
 use crate::keys::SessionPolicy;
 use crate::time::{Clock, Moment};
-
-/// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LockReason {
-    /// The host locked it, or dropped its last handle.
-    Requested,
-    /// Nobody used it for as long as the policy allows.
-    Idle,
-    /// It was open for as long as the policy allows.
-    Absolute,
-    /// The app was in the background for longer than the policy allows.
-    Background,
-    /// The device was locked.
-    DeviceLocked,
-    /// The wall clock and the clock that never stops came apart by more than a minute: somebody
-    /// turned the clock, or the device was stopped without the other clock's knowledge.
-    ClockChanged,
-    /// The vault's header was changed by another process while the vault was paused.
-    HeaderChanged,
-}
 
 /// One session's limits, and where it stands. Times are microseconds on the steady clock.
 pub(super) struct Watch {

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::watch::{LockReason, Watch};
+use super::watch::Watch;
+use crate::audit::LockReason;
 use crate::error::ErrorKind;
 use crate::keys::SessionPolicy;
 use crate::time::{Clock, Moment};

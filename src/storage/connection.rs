@@ -289,13 +289,8 @@ mod tests {
             .unwrap()
             .join("standard.db");
         std::fs::File::create(&path).unwrap();
-        Store::create(
-            &path,
-            sealer(),
-            &Sealed::from_stored(vec![7; 64]),
-            &Sealed::from_stored(vec![7; 64]),
-        )
-        .unwrap();
+        let body = Sealed::from_stored(vec![7; 64]);
+        Store::create(&path, sealer(), [&body; 3], |_| Ok(())).unwrap();
         (directory, path)
     }
 

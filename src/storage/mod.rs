@@ -6,6 +6,7 @@
 //! and tokens, and a sealer for the pages that these lie in.
 //! **Format** docs/spec/05-schema-and-pragmas.md, 06-page-seal.md.
 
+mod audit;
 mod connection;
 mod failure;
 mod freed;
@@ -26,6 +27,6 @@ mod vfs;
 
 pub(crate) use heap::sqlite_heap_is_wiped;
 pub(crate) use names::{StoredSubject, StoredTerm};
-pub(crate) use rows::{EarlierRow, IndexEntry, Row};
+pub(crate) use rows::{EarlierRow, Gone, IndexEntry, Row};
 pub(crate) use scan::{Direction, Order, Position, Scan};
 pub(crate) use store::{Reading, Store, Writing};

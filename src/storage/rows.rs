@@ -1,6 +1,6 @@
 //! Records as rows: index columns in integers, the rest sealed.
 
-use rusqlite::{OptionalExtension, Row as SqlRow, params};
+use rusqlite::{OptionalExtension, Params, Row as SqlRow, params};
 
 use super::failure::from_sqlite;
 use super::store::{Reading, Writing, cached};
@@ -40,6 +40,19 @@ pub(crate) struct EarlierRow {
     pub(crate) body: Sealed,
 }
 
+/// What a row was: which record's, which revision, and the tag that its envelope ended with.
+pub(crate) struct RowTag {
+    pub(crate) id: RecordId,
+    pub(crate) revision: i64,
+    pub(crate) tag: [u8; 16],
+}
+
+/// Rows that were removed.
+pub(crate) struct Gone {
+    pub(crate) records: Vec<RowTag>,
+    pub(crate) earlier: Vec<RowTag>,
+}
+
 /// The columns that [`read_row`] takes, in its order.
 macro_rules! columns {
     () => {
@@ -69,6 +82,11 @@ pub(super) fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     })
 }
 
+const BEYOND: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM records WHERE place > ?1 ORDER BY place LIMIT ?2"
+);
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM records WHERE id = ?1");
 const BY_CLIENT: &str = concat!("SELECT ", columns!(), " FROM records WHERE client = ?1");
 
@@ -107,6 +125,51 @@ impl Reading<'_> {
             })
             .map_err(from_sqlite)?;
         rows.map(|row| row.map_err(from_sqlite)).collect()
+    }
+
+    /// Up to `most` records beyond a place, in the order of their places.
+    pub(crate) fn rows_beyond(&self, place: i64, most: usize) -> Result<Vec<Row>> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut statement = cached(self.connection, BEYOND)?;
+        let rows = statement
+            .query_map([place, most], read_row)
+            .map_err(from_sqlite)?;
+        rows.map(|row| row.map_err(from_sqlite)).collect()
+    }
+
+    /// Up to `most` earlier revisions after one, in the order of their records.
+    pub(crate) fn earlier_after(
+        &self,
+        id: RecordId,
+        revision: i64,
+        most: usize,
+    ) -> Result<Vec<EarlierRow>> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut statement = cached(
+            self.connection,
+            "SELECT id, revision, kind, subject, body FROM revisions
+             WHERE (id, revision) > (?1, ?2) ORDER BY id, revision LIMIT ?3",
+        )?;
+        let rows = statement
+            .query_map(params![id.to_bytes(), revision, most], |row| {
+                Ok(EarlierRow {
+                    id: RecordId::from_bytes(row.get(0)?),
+                    revision: row.get(1)?,
+                    kind: row.get(2)?,
+                    subject: row.get(3)?,
+                    body: Sealed::from_stored(row.get(4)?),
+                })
+            })
+            .map_err(from_sqlite)?;
+        rows.map(|row| row.map_err(from_sqlite)).collect()
+    }
+
+    /// Whether SQLite finds every index as its table, and every page where it belongs.
+    pub(crate) fn is_consistent(&self) -> Result<bool> {
+        let answer = self
+            .connection
+            .query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
+        Ok(answer.map_err(from_sqlite)? == "ok")
     }
 
     /// The latest `updated` of the class.
@@ -210,44 +273,67 @@ impl<'a> Writing<'a> {
         kept.map(|_| ()).map_err(from_sqlite)
     }
 
-    /// Removes a record and its earlier revisions; whether there was one.
-    pub(crate) fn remove(&self, id: RecordId) -> Result<bool> {
-        let removed = cached(self.0, "DELETE FROM records WHERE id = ?1")?
-            .execute([id.to_bytes()])
-            .map_err(from_sqlite)?;
-        cached(self.0, "DELETE FROM revisions WHERE id = ?1")?
-            .execute([id.to_bytes()])
-            .map_err(from_sqlite)?;
-        Ok(removed > 0)
+    /// Removes a record and its earlier revisions; what is gone.
+    pub(crate) fn remove(&self, id: RecordId) -> Result<Gone> {
+        let id = id.to_bytes();
+        Ok(Gone {
+            records: self.delete(
+                "DELETE FROM records WHERE id = ?1 RETURNING id, revision, substr(body, -16)",
+                [id],
+            )?,
+            earlier: self.delete(
+                "DELETE FROM revisions WHERE id = ?1 RETURNING id, revision, substr(body, -16)",
+                [id],
+            )?,
+        })
     }
 
-    /// Removes every row of a subject and its key. The records' earlier revisions go with them,
-    /// whomever those were about.
-    pub(crate) fn remove_subject(&self, subject: i64) -> Result<()> {
-        for sql in [
-            "DELETE FROM revisions WHERE id IN (SELECT id FROM records WHERE subject = ?1)",
-            "DELETE FROM revisions WHERE subject = ?1",
-            "DELETE FROM records WHERE subject = ?1",
-            "DELETE FROM subjects WHERE subject = ?1",
-        ] {
-            cached(self.0, sql)?
-                .execute([subject])
-                .map_err(from_sqlite)?;
-        }
-        Ok(())
+    /// Removes every row of a subject and its key; what is gone. The records' earlier revisions go
+    /// with them, whomever those were about.
+    pub(crate) fn remove_subject(&self, subject: i64) -> Result<Gone> {
+        let mut earlier = self.delete(
+            "DELETE FROM revisions WHERE id IN (SELECT id FROM records WHERE subject = ?1)
+             RETURNING id, revision, substr(body, -16)",
+            [subject],
+        )?;
+        earlier.extend(self.delete(
+            "DELETE FROM revisions WHERE subject = ?1 RETURNING id, revision, substr(body, -16)",
+            [subject],
+        )?);
+        let records = self.delete(
+            "DELETE FROM records WHERE subject = ?1 RETURNING id, revision, substr(body, -16)",
+            [subject],
+        )?;
+        cached(self.0, "DELETE FROM subjects WHERE subject = ?1")?
+            .execute([subject])
+            .map_err(from_sqlite)?;
+        Ok(Gone { records, earlier })
     }
 
-    /// Removes what expired at or before `now`; how many records that were.
-    pub(crate) fn remove_expired(&self, now: i64) -> Result<u64> {
-        cached(
-            self.0,
-            "DELETE FROM revisions WHERE id IN (SELECT id FROM records WHERE expires <= ?1)",
-        )?
-        .execute([now])
-        .map_err(from_sqlite)?;
-        let removed = cached(self.0, "DELETE FROM records WHERE expires <= ?1")?
-            .execute([now])
-            .map_err(from_sqlite)?;
-        Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+    /// Removes what expired at or before `now`; what is gone.
+    pub(crate) fn remove_expired(&self, now: i64) -> Result<Gone> {
+        let earlier = self.delete(
+            "DELETE FROM revisions WHERE id IN (SELECT id FROM records WHERE expires <= ?1)
+             RETURNING id, revision, substr(body, -16)",
+            [now],
+        )?;
+        let records = self.delete(
+            "DELETE FROM records WHERE expires <= ?1 RETURNING id, revision, substr(body, -16)",
+            [now],
+        )?;
+        Ok(Gone { records, earlier })
+    }
+
+    fn delete(&self, sql: &str, of: impl Params) -> Result<Vec<RowTag>> {
+        let mut statement = cached(self.0, sql)?;
+        let rows = statement.query_map(of, |row| {
+            Ok(RowTag {
+                id: RecordId::from_bytes(row.get(0)?),
+                revision: row.get(1)?,
+                tag: row.get(2)?,
+            })
+        });
+        let rows = rows.map_err(from_sqlite)?;
+        rows.map(|row| row.map_err(from_sqlite)).collect()
     }
 }

@@ -37,6 +37,7 @@ const STATEMENTS: &[&str] = &[
     "CREATE INDEX revisions_by_subject ON revisions (subject)",
     "CREATE TABLE intents (intent BLOB PRIMARY KEY, class INTEGER NOT NULL, body BLOB NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE applied (intent BLOB PRIMARY KEY) STRICT, WITHOUT ROWID",
+    "CREATE TABLE audit (entry INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",
 ];
 
 /// SQLite's own table for AUTOINCREMENT.

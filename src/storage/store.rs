@@ -17,7 +17,7 @@ use crate::sealing::{PageSealer, Sealed};
 pub(crate) struct Store {
     path: PathBuf,
     writer: Mutex<Connection>,
-    /// A commit has failed, and its frames may still be in the log.
+    /// A commit has failed, and all of its frames may be in the log.
     in_doubt: AtomicBool,
     idle_readers: Mutex<Vec<Connection>>,
     /// Readers hold it shared while they fetch; what must not meet a reader holds it alone.
@@ -56,10 +56,20 @@ impl Reading<'_> {
     }
 }
 
+impl Reading<'_> {
+    /// The sealed state in this snapshot.
+    pub(crate) fn state(&self) -> Result<Sealed> {
+        read_setting(
+            self.connection,
+            "SELECT body FROM settings WHERE number = 2",
+        )
+    }
+}
+
 const MOST_IDLE_READERS: usize = 4;
 
 impl Store {
-    /// Sets up an empty file as a database with these settings and this state.
+    /// Sets up an empty file as a database with these rows of settings, and with what `fill` adds.
     ///
     /// # Errors
     ///
@@ -67,8 +77,8 @@ impl Store {
     pub(crate) fn create(
         path: &Path,
         pages: PageSealer,
-        settings: &Sealed,
-        state: &Sealed,
+        settings: [&Sealed; 3],
+        fill: impl FnOnce(&Writing<'_>) -> Result<()>,
     ) -> Result<()> {
         let vfs = connection::register_vfs(pages, Role::Creator)?;
         let connection = connection::open(path, &vfs, Role::Creator)?;
@@ -78,10 +88,11 @@ impl Store {
         schema::create(&connection)?;
         connection
             .execute(
-                "INSERT INTO settings (number, body) VALUES (1, ?1), (2, ?2)",
-                [settings.as_bytes(), state.as_bytes()],
+                "INSERT INTO settings (number, body) VALUES (1, ?1), (2, ?2), (3, ?3)",
+                settings.map(Sealed::as_bytes),
             )
             .map_err(from_sqlite)?;
+        fill(&Writing(&connection))?;
         connection.execute_batch("COMMIT").map_err(from_sqlite)?;
         connection::switch_to_wal(&connection)?;
         connection.close().map_err(|(_, error)| from_sqlite(error))
@@ -132,23 +143,26 @@ impl Store {
         self.setting("SELECT body FROM settings WHERE number = 2")
     }
 
+    /// The key that the audit trail began with, sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TamperDetected`] where there is none.
+    pub(crate) fn audit_root(&self) -> Result<Sealed> {
+        self.setting("SELECT body FROM settings WHERE number = 3")
+    }
+
     fn setting(&self, sql: &str) -> Result<Sealed> {
-        let writer = self.lock_writer();
-        let body = writer.query_row(sql, [], |row| row.get(0));
-        let body = body.map_err(|error| match error {
-            rusqlite::Error::QueryReturnedNoRows => ErrorKind::TamperDetected.into(),
-            other => from_sqlite(other),
-        })?;
-        Ok(Sealed::from_stored(body))
+        read_setting(&self.lock_writer(), sql)
     }
 
     /// Runs `work` in one transaction: all of it, or nothing where it fails.
     ///
     /// # Errors
     ///
-    /// Those of `work`, and of the commit. Where the commit fails the change is undone for this
-    /// process, but its frames may be in the log, and the next opening would find them: see
-    /// [`dispel`](Self::dispel).
+    /// Those of `work`, and of the commit. Where the commit fails, for another reason than want of
+    /// room, the change is undone for this process, but its frames may be in the log, and the next
+    /// opening would find them: see [`dispel`](Self::dispel).
     pub(crate) fn write<T>(&self, work: impl FnOnce(&Writing<'_>) -> Result<T>) -> Result<T> {
         self.in_transaction(&self.lock_writer(), work)
     }
@@ -170,7 +184,12 @@ impl Store {
             armed: true,
         };
         let value = work(&Writing(writer))?;
-        run("COMMIT").inspect_err(|_| self.in_doubt.store(true, Ordering::Release))?;
+        run("COMMIT").inspect_err(|error| {
+            // A log that found no room ends before the frame that commits, which is its last.
+            if error.kind() != ErrorKind::StorageFull {
+                self.in_doubt.store(true, Ordering::Release);
+            }
+        })?;
         undo.armed = false;
         Ok(value)
     }
@@ -297,6 +316,15 @@ pub(super) fn cached<'a>(connection: &'a Connection, sql: &str) -> Result<Cached
     connection.prepare_cached(sql).map_err(from_sqlite)
 }
 
+fn read_setting(connection: &Connection, sql: &str) -> Result<Sealed> {
+    let body = connection.query_row(sql, [], |row| row.get(0));
+    let body = body.map_err(|error| match error {
+        rusqlite::Error::QueryReturnedNoRows => ErrorKind::TamperDetected.into(),
+        other => from_sqlite(other),
+    })?;
+    Ok(Sealed::from_stored(body))
+}
+
 /// Several statements see one state of the database only inside a transaction.
 fn in_snapshot<T>(reader: &Connection, work: impl FnOnce(&Reading<'_>) -> Result<T>) -> Result<T> {
     let run = |sql| cached(reader, sql)?.execute([]).map_err(from_sqlite);
@@ -364,7 +392,7 @@ mod tests {
         let path = dir.path().join("rows.db");
         std::fs::write(&path, "").unwrap();
         let body = Sealed::from_stored(vec![0; 8]);
-        Store::create(&path, sealer(), &body, &body).unwrap();
+        Store::create(&path, sealer(), [&body; 3], |_| Ok(())).unwrap();
         let store = Store::open(&path, sealer()).unwrap();
         let id = RecordId::make().unwrap();
         let is_there = || {

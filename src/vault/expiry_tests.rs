@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::scene::{SECOND, Scene, is_open};
+use crate::audit::LockReason;
 use crate::class::Class;
 use crate::error::ErrorKind;
 use crate::keys::{Credentials, Passphrase, SessionPolicy};
 use crate::records::{Query, Record};
-use crate::session::LockReason;
 
 /// Just before, at and just after so many seconds.
 fn around(seconds: i64) -> [(i64, bool); 3] {
@@ -170,7 +170,7 @@ fn the_background_ends_a_session_after_its_grace() {
         scene.hands.put_seconds(10);
         scene.vault.entered_background();
         assert_eq!(lease.touch().unwrap_err().kind(), ErrorKind::LeaseExpired);
-        assert!(!is_open(&scene.dir.join("priority.db")));
+        scene.wait_until_closed("priority.db");
         scene.hands.put_seconds(20);
         session.touch().unwrap();
         scene.vault.entered_background();
@@ -244,7 +244,10 @@ fn an_emergency_session_is_open_for_a_quarter_of_an_hour() {
     drop((lease, session));
     for (at, over) in around(900) {
         scene.hands.put(0);
-        let emergency = scene.vault.unlock_emergency(&code).unwrap();
+        let emergency = scene
+            .vault
+            .unlock_emergency(&code, "found unconscious")
+            .unwrap();
         for minute in 1..15 {
             scene.hands.put_seconds(minute * 60);
             emergency.count(&Query::new()).unwrap();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::options::Options;
 use super::recovery::Recovery;
 use super::setup::Setup;
+use crate::actor::Actor;
 use crate::anchor::Anchor;
 use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir, VaultSize};
@@ -116,13 +117,14 @@ impl Vault {
     pub fn unlock(&self, credentials: &Credentials<'_>) -> Result<Session> {
         let kind = credentials.slot_kind().filter(|kind| !kind.is_recovery());
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
+        let by = credentials.actor()?;
         self.opening.check_idle()?;
         let factors = Factors::of(credentials);
         let unlocked = self
             .opening
             .unlock(kind, WrapPurpose::Standard, factors, None)?;
         self.opening.heal();
-        Session::begin(&self.opening, unlocked, Duration::MAX, Accept::Fresh)
+        Session::begin(&self.opening, unlocked, Duration::MAX, Accept::Fresh, by)
     }
 
     /// Brings the vault's anchor: the place outside the directory that says how far the vault had
@@ -150,6 +152,7 @@ impl Vault {
     pub fn unlock_restored(&self, credentials: &Credentials<'_>) -> Result<Session> {
         let kind = credentials.slot_kind().filter(|kind| !kind.is_recovery());
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
+        let by = credentials.actor()?;
         self.opening.check_idle()?;
         let factors = Factors::of(credentials);
         let unlock = |purpose| self.opening.unlock(kind, purpose, factors, None);
@@ -158,26 +161,35 @@ impl Vault {
             unlock(WrapPurpose::Priority)?,
         );
         self.opening.heal();
-        let session = Session::begin(&self.opening, standard, Duration::MAX, Accept::Anything)?;
+        let accept = Accept::Anything;
+        let session = Session::begin(&self.opening, standard, Duration::MAX, accept, by)?;
         let lease = session.lease(priority, factors)?;
         lease.accept()?;
         drop(lease);
         Ok(session)
     }
 
-    /// Opens Emergency, and nothing else, with the emergency code.
+    /// Opens Emergency, and nothing else, with the emergency code. `reason` says why, in up to 256
+    /// bytes: it stands in the audit trail, and the owner is shown it at the next unlocking
+    /// ([`Session::emergency_accesses`]).
     ///
     /// # Errors
     ///
-    /// As for [`unlock`](Self::unlock).
-    pub fn unlock_emergency(&self, code: &EmergencyCode) -> Result<EmergencySession> {
+    /// As for [`unlock`](Self::unlock), and [`ErrorKind::InvalidActor`] for a reason that is empty
+    /// or too long.
+    pub fn unlock_emergency(&self, code: &EmergencyCode, reason: &str) -> Result<EmergencySession> {
+        if reason.trim().is_empty() {
+            return Err(ErrorKind::InvalidActor.into());
+        }
+        let by = Actor::unnamed().purpose(reason);
+        by.check()?;
         self.opening.check_idle()?;
         let purpose = WrapPurpose::Emergency;
         let code = Some(Code::Emergency(code));
         let unlocked =
             self.opening
                 .unlock(SlotKind::Emergency, purpose, Factors::default(), code)?;
-        EmergencySession::begin(&self.opening, unlocked)
+        EmergencySession::begin(&self.opening, unlocked, by)
     }
 
     /// Brings the owner back with the written code and one other factor (or the code alone, where

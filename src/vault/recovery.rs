@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::actor::Actor;
 use crate::error::{ErrorKind, Result};
 use crate::keys::{Credentials, Factors, RecoveryCode, WrapPurpose};
 use crate::session::{
@@ -21,6 +22,7 @@ pub struct Recovery<'a> {
     open: Option<(Session, Lease)>,
     new: Credentials<'a>,
     code: RecoveryCode,
+    by: Actor,
 }
 
 impl<'a> Recovery<'a> {
@@ -29,6 +31,7 @@ impl<'a> Recovery<'a> {
         old: &Credentials<'_>,
         new: Credentials<'a>,
     ) -> Result<Self> {
+        let by = old.actor()?;
         opening.check_idle()?;
         let kind = old.slot_kind().filter(|kind| kind.is_recovery());
         let kind = kind.ok_or(ErrorKind::NoMatchingSlot)?;
@@ -45,6 +48,7 @@ impl<'a> Recovery<'a> {
             open: None,
             new,
             code,
+            by,
         })
     }
 
@@ -73,8 +77,8 @@ impl<'a> Recovery<'a> {
         if self.open.is_none() {
             self.opening.check_idle()?;
             let [standard, priority] = self.keys.take().ok_or(ErrorKind::Locked)?;
-            let session =
-                Session::begin(self.opening, standard, Duration::MAX, Accept::LostAnchor)?;
+            let (accept, by) = (Accept::LostAnchor, self.by.clone());
+            let session = Session::begin(self.opening, standard, Duration::MAX, accept, by)?;
             let lease = session.lease(priority, Factors::default())?;
             // A lost anchor is established again. Where that cannot be now, it is when the session
             // ends; a vault without one has nothing to accept.

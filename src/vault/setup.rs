@@ -35,6 +35,7 @@ impl<'a> Setup<'a> {
         credentials: Credentials<'a>,
     ) -> Result<Self> {
         let kind = credentials.slot_kind().filter(|kind| kind.is_everyday());
+        credentials.actor()?;
         check_passphrase(kind.ok_or(ErrorKind::NoMatchingSlot)?, credentials.words())?;
         match VaultDir::open(path) {
             Err(error) if error.kind() == ErrorKind::VaultNotFound => {}
@@ -99,10 +100,11 @@ impl<'a> Setup<'a> {
             make(Class::Standard)?,
             make(Class::Priority)?,
         ];
-        for keys in &keys {
-            create_database(&dir, keys, self.options.keep_history)?;
-        }
         let [emergency, standard, priority] = &keys;
+        let by = self.credentials.actor()?;
+        for keys in &keys {
+            create_database(&dir, keys, priority, self.options.keep_history, &by)?;
+        }
         let keys = [emergency, standard, priority];
         let slots = self.make_slots(vault, keys, recoverable)?;
         let header = Header {

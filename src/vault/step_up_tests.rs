@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::scene::{Recorder, SECOND, Scene};
+use crate::actor::Actor;
+use crate::audit::AuditQuery;
 use crate::class::Class;
 use crate::error::ErrorKind;
 use crate::id::{RecordId, SlotId};
@@ -50,6 +52,27 @@ const CALLS: &[Call] = &[
         lease.query_after(&Query::new(), &cursor).and_then(first)
     }),
     ("count", |lease, _| lease.count(&Query::new()).map(drop)),
+    ("acting", |lease, _| {
+        let other = lease.acting(&Actor::new("ada"))?;
+        other.count(&Query::new()).map(drop)
+    }),
+    ("audit_trail", |lease, _| {
+        let mut trail = lease.audit_trail(&AuditQuery::new());
+        trail.next().map_or(Ok(()), |first| first.map(drop))
+    }),
+    ("emergency_accesses", |lease, _| {
+        lease.emergency_accesses().map(drop)
+    }),
+    ("acknowledge_emergency_accesses", |lease, _| {
+        lease.acknowledge_emergency_accesses()
+    }),
+    ("verify", |lease, _| lease.verify().map(drop)),
+    ("export_audit_trail", |lease, _| {
+        let mut out = Vec::new();
+        lease
+            .export_audit_trail(&AuditQuery::new(), &mut out)
+            .map(drop)
+    }),
     ("unattended", |lease, _| {
         lease.unattended().count(&Query::new()).map(drop)
     }),
@@ -138,6 +161,7 @@ fn every_method_of_a_session_a_lease_and_the_slots_is_in_the_matrix() {
         include_str!("../session/handle.rs"),
         include_str!("../session/lease.rs"),
         include_str!("../session/slots.rs"),
+        include_str!("../session/step_up.rs"),
     ];
     let lines = sources.iter().flat_map(|source| source.lines());
     let methods = lines.filter_map(|line| line.strip_prefix("    pub fn "));

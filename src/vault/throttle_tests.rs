@@ -285,18 +285,28 @@ fn codes_wait_as_well_and_are_never_disabled() {
     let mut now = 0;
     for failures in 1..15 {
         let kind = |result: Result<(), Error>| result.unwrap_err().kind();
-        let guess = scene.vault.unlock_emergency(&other_emergency).map(drop);
+        let guess = scene
+            .vault
+            .unlock_emergency(&other_emergency, "found unconscious")
+            .map(drop);
         assert_eq!(kind(guess), ErrorKind::UnlockFailed);
         assert_eq!(kind(recover(&other_code)), ErrorKind::UnlockFailed);
         if failures > 2 {
-            let right = scene.vault.unlock_emergency(&emergency).map(drop);
+            let right = scene
+                .vault
+                .unlock_emergency(&emergency, "found unconscious")
+                .map(drop);
             assert_eq!(kind(right), ErrorKind::Throttled);
             assert_eq!(kind(recover(&other_code)), ErrorKind::Throttled);
         }
         now += 3600 * SECOND;
         scene.hands.put(now);
     }
-    scene.vault.unlock_emergency(&emergency).unwrap().lock();
+    scene
+        .vault
+        .unlock_emergency(&emergency, "found unconscious")
+        .unwrap()
+        .lock();
     let code = RecoveryCode::parse(scene.code.as_bytes()).unwrap();
     recover(&code).unwrap();
     assert!(

@@ -6,7 +6,7 @@ use vitalock::{
     Credentials, EmergencyCode, ErrorKind, KeyShare, Passphrase, Purpose, RecoveryCode, Vault,
 };
 
-use crate::support::{Keystore, Scratch, WORDS, files_of, make_vault, options, words};
+use crate::support::{Keystore, Scratch, WORDS, headers_of, make_vault, options, words};
 
 fn kind<T>(result: vitalock::Result<T>) -> Option<ErrorKind> {
     result.err().map(|error| error.kind())
@@ -22,7 +22,7 @@ fn wrong_factors_in_any_combination_are_one_error() {
     for _ in 0..4 {
         other_device.enrol(Purpose::Standard).unwrap();
     }
-    let before = files_of(&scratch.vault());
+    let before = headers_of(&scratch.vault());
     let right = Credentials::passphrase(&words).and(&keystore);
     let mut said = Vec::new();
     for factors in [
@@ -54,7 +54,7 @@ fn wrong_factors_in_any_combination_are_one_error() {
         );
     }
     assert_eq!(keystore.releases().len(), asked, "the host was not asked");
-    assert_eq!(files_of(&scratch.vault()), before);
+    assert_eq!(headers_of(&scratch.vault()), before);
     let session = vault.unlock(&right).unwrap();
     for factors in [
         Credentials::passphrase(&words).and(&other_device),
@@ -188,7 +188,7 @@ fn the_rules_hold_wherever_a_slot_is_made() {
         (Credentials::passphrase(&pin), ErrorKind::PassphraseTooShort),
     ];
     let by_code = Credentials::recovery(&code).and(&keystore);
-    let (before, keys) = (files_of(&scratch.vault()), keystore.live_keys());
+    let (before, keys) = (headers_of(&scratch.vault()), keystore.live_keys());
     for (new, expected) in cases {
         let asked = keystore.releases().len();
         assert_eq!(
@@ -208,7 +208,7 @@ fn the_rules_hold_wherever_a_slot_is_made() {
     }
     drop((lease, session));
     assert_eq!(
-        (files_of(&scratch.vault()), keystore.live_keys()),
+        (headers_of(&scratch.vault()), keystore.live_keys()),
         (before, keys)
     );
     assert_eq!(

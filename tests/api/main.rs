@@ -11,6 +11,7 @@
 mod support;
 
 mod anchor;
+mod audit;
 mod concurrency;
 mod credentials;
 mod erasure;

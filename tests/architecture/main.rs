@@ -16,6 +16,7 @@ use source::Tree;
 
 /// The rooms and their ranks, as the page has them.
 const RANKS: &[(u8, &str)] = &[
+    (0, "actor"),
     (0, "anchor"),
     (0, "class"),
     (0, "error"),

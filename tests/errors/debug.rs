@@ -84,7 +84,9 @@ fn no_public_type_prints_what_it_holds() {
     session.lock();
     prints_no_canary(&session);
 
-    let opened = vault.unlock_emergency(&emergency).unwrap();
+    let opened = vault
+        .unlock_emergency(&emergency, "found unconscious")
+        .unwrap();
     prints_no_canary(&opened);
     opened.lock();
     let code = vitalock::RecoveryCode::parse(code.as_bytes()).unwrap();

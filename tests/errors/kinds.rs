@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use vitalock::{
-    Class, Credentials, Cursor, ErrorKind, InvalidationReason, KdfParameters, Passphrase, Query,
-    Record, RecoveryCode, SessionPolicy, ShareError, SlotId, Vault, fhir,
+    Actor, Class, Credentials, Cursor, ErrorKind, InvalidationReason, KdfParameters, Passphrase,
+    Query, Record, RecoveryCode, SessionPolicy, ShareError, SlotId, Vault, fhir,
 };
 
 use crate::canary::{BODY, DIRECTORY, KIND, PASSPHRASE, Seen, record, words};
@@ -211,6 +211,11 @@ fn of_factors(seen: &mut Seen) {
     fs::write(place.vault().join("attempts"), table).unwrap();
     let vault = place.open().unwrap();
     seen.error(ErrorKind::SlotDisabled, vault.unlock(&credentials));
+    let nobody = Actor::new(&"canary".repeat(50));
+    seen.error(
+        ErrorKind::InvalidActor,
+        vault.unlock(&credentials.by(&nobody)),
+    );
     let mistyped = RecoveryCode::parse(b"canary");
     seen.error(ErrorKind::RecoveryCodeMistyped, mistyped);
     let [one, other] = [Place::new(), Place::new()];
@@ -387,7 +392,7 @@ fn of_the_system(seen: &mut Seen) {
     assert_eq!(elsewhere_fails(seen, single), ErrorKind::SqliteUnsuitable);
 
     // Writing more then fails instead of ending the process.
-    let place = Place::made();
+    let place = Place::new();
     let shell = ["-c", "trap '' XFSZ; exec \"$0\" \"$@\""];
     let small = elsewhere_below("sh", &shell, &place.line("small files"));
     assert_eq!(elsewhere_fails(seen, small), ErrorKind::StorageFull);

@@ -8,7 +8,7 @@ use crate::process::{STRANGER, Talking, elsewhere, elsewhere_as, give_away};
 use crate::support::Scratch;
 use crate::tree::{Found, names};
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "",
     "attempts",
     "emergency.db",
@@ -19,6 +19,7 @@ const NAMES: [&str; 12] = [
     "lock",
     "priority.db",
     "priority.db-wal",
+    "reserve",
     "standard.db",
     "standard.db-wal",
 ];

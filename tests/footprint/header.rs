@@ -100,6 +100,7 @@ fn the_header_has_the_words_of_the_format_and_random_bytes_and_records_do_not_ch
         "header.2",
         "lock",
         "priority.db",
+        "reserve",
         "standard.db",
     ];
     assert_eq!(names, fixed);

@@ -43,7 +43,8 @@ fn a_vault_is_hardly_larger_than_a_plain_database_with_the_same_records_in_clear
         "{RECORDS} records: {sealed} bytes sealed, {clear} with rows in clear, {ratio:.4} times"
     ));
     assert!(sealed > 10 << 20, "it is about data, not about empty pages");
-    assert!((1.0..=1.05).contains(&ratio), "{ratio}");
+    // The audit trail is part of it, of which rows in clear have nothing.
+    assert!((1.0..=1.06).contains(&ratio), "{ratio}");
 }
 
 fn length(path: &Path) -> u64 {

@@ -100,7 +100,9 @@ impl Life {
         stop("the vault is locked");
 
         let vault = Vault::open(&self.vault).unwrap();
-        let opened = vault.unlock_emergency(&emergency).unwrap();
+        let opened = vault
+            .unlock_emergency(&emergency, "found unconscious")
+            .unwrap();
         let found: Vec<_> = opened.query(&Query::new()).collect();
         assert!(!found.is_empty());
         say(&(&opened, found));

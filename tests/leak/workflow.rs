@@ -184,6 +184,7 @@ fn names_are_those_of_the_format(place: &Place) {
         "header.2",
         "lock",
         "priority.db",
+        "reserve",
         "standard.db",
     ];
     let mut found: Vec<_> = fs::read_dir(place.vault())

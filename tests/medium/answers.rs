@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use vitalock::{
-    Class, Credentials, ErrorKind, Matches, Query, Record, RecordId, Result, Session, Timestamp,
-    Vault,
+    AuditQuery, Class, Credentials, ErrorKind, Matches, Query, Record, RecordId, Result, Session,
+    Timestamp, Vault,
 };
 
 use crate::support::fixture::Twin;
@@ -78,6 +78,12 @@ impl Questions {
         self.each(class, |question| match question {
             Question::List(query) => list(session.query(&query)),
             Question::Count(query) => number(session.count(&query)),
+            // The first of a page of entries, all of which are opened for it.
+            Question::Trail => {
+                let first = session.audit_trail(&AuditQuery::new().class(class)).next();
+                let first = first.expect("every trail has a first entry");
+                Answer::of(first.map(|entry| vec![Line(format!("{entry:?} {:?}", entry.at()))]))
+            }
             Question::Record(id) => Answer::of(
                 session
                     .get(id)
@@ -110,6 +116,7 @@ impl Questions {
             Question::List(all().first_updated_first()),
         );
         put("how many".into(), Question::Count(all()));
+        put("trail".into(), Question::Trail);
         for subject in &self.subjects {
             let about = || all().subject(subject);
             put(format!("about {subject}"), Question::List(about()));
@@ -163,6 +170,7 @@ impl Questions {
 enum Question {
     List(Query),
     Count(Query),
+    Trail,
     Record(RecordId),
     History(RecordId),
 }
@@ -254,7 +262,7 @@ pub(crate) fn compare(answers: &Answers, right: &Answers) -> Verdict {
 pub(crate) fn records(answers: &Answers) -> BTreeSet<Line> {
     let told = answers
         .iter()
-        .filter(|(question, _)| !question.starts_with("how many"));
+        .filter(|(question, _)| !question.starts_with("how many") && *question != "trail");
     let told = told.filter(|(question, _)| *question != "from then");
     told.flat_map(|(_, answer)| answer.said.iter().cloned())
         .collect()

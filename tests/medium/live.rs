@@ -83,7 +83,8 @@ fn a_database_changed_under_a_session_is_refused_where_it_is_read_from_the_mediu
                 "{what} in {name}"
             );
             drop((session, vault));
-            assert_eq!(place.now(), made.closed, "{what} in {name}");
+            let verdict = made.verdict(&place, name);
+            assert_eq!(verdict, Verdict::Right, "{what} in {name}");
         }
     }
 }

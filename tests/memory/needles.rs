@@ -122,12 +122,14 @@ impl Needles {
                 roots.extend(opened.class_keys.iter().copied());
             }
         }
+        let priority = roots.get(&PRIORITY);
+        let priority = priority.map(|root| header.class_keys(PRIORITY, root));
         for (class, root) in roots {
             let keys = header.class_keys(class, &root);
             assert!(header.verifies(&keys));
             for (name, key) in keys.all() {
                 let group = match name {
-                    "extracted class key" | "escrow key" => Group::Passing,
+                    "extracted class key" | "escrow key" | "audit-root key" => Group::Passing,
                     _ => Group::Keys(class),
                 };
                 let name = format!("{name} of class {class}");
@@ -135,13 +137,27 @@ impl Needles {
                 self.add_schedule(&name, &key);
                 self.add_hash_states(&name, &key);
             }
-            self.learn_rows(dir, &header, &keys);
+            self.learn_rows(dir, &header, &keys, priority.as_ref());
         }
     }
 
-    fn learn_rows(&mut self, dir: &Path, header: &Header, keys: &spec::ClassKeys) {
+    fn learn_rows(
+        &mut self,
+        dir: &Path,
+        header: &Header,
+        keys: &spec::ClassKeys,
+        priority: Option<&spec::ClassKeys>,
+    ) {
         let class = keys.class;
         let content = spec::read_class(dir, header.vault, keys);
+        if let Some(priority) = priority {
+            // What made the MACs of entries that are written: nobody has it any more.
+            let (state, entries) = (&content.state, &content.entries);
+            let gone = spec::audit::check_macs(&header.vault, class, priority, state, entries);
+            for key in gone.iter().take(8) {
+                self.add("key of an entry before", Group::Passing, key);
+            }
+        }
         for (at, key) in content.message_keys.iter().enumerate() {
             self.add("message key", Group::Passing, key);
             if at < 8 {

@@ -12,8 +12,8 @@ use vitalock::{
     Class, Credentials, KeyShare, Lease, Purpose, RecordId, Session, ShareError, ShareSink, Vault,
 };
 
-use super::spec::Share;
 use super::spec::pages::PageSeal;
+use super::spec::{ClassKeys, Header, Share};
 use super::unsealed::{Opener, Unsealed};
 use super::{Scratch, options, words};
 
@@ -67,6 +67,11 @@ const TWIN: Opener = Opener {
 /// A class's database of a closed vault, without the seal of its pages.
 pub fn unsealed(vault: &Path, class: Class) -> Unsealed {
     TWIN.open(vault, class)
+}
+
+/// The header of such a vault, and a class's keys.
+pub fn keys(vault: &Path, class: Class) -> (Header, ClassKeys) {
+    TWIN.keys(vault, class)
 }
 
 /// What the pages of a class of such a vault are sealed with.

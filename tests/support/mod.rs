@@ -67,6 +67,14 @@ pub fn files_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
+/// The two copies of the header.
+pub fn headers_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = all_files_of(dir);
+    files.retain(|name, _| name.starts_with("header"));
+    assert_eq!(files.len(), 2);
+    files
+}
+
 pub const WORDS_TEXT: &str = "vier stille Reiher waten";
 pub const WORDS: &[u8] = WORDS_TEXT.as_bytes();
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use vitalock::{ErrorKind, Vault};
 
 use crate::elsewhere::{elsewhere, peak_memory, told};
-use crate::frozen::{COPIES, Frozen, put, read_all, soak};
+use crate::frozen::{COPIES, Frozen, put, soak};
 use crate::support::data::tell;
 
 /// That `bytes` as both copies are refused with `kind` and left alone, and as one copy are healed.
@@ -307,7 +307,7 @@ fn a_copy_on_a_bad_block_is_read_from_the_other() {
         command.env("VITALOCK_TEST_TOLD", frozen.dir());
         let output = command.output().unwrap();
         assert!(output.status.success(), "{name}: {output:?}");
-        assert_eq!(read_all(&frozen.dir()), frozen.files);
+        assert_eq!(frozen.now(), frozen.files);
     }
 }
 

@@ -288,7 +288,7 @@ fn one_damaged_copy_keeps_neither_the_emergency_code_nor_the_recovery_code_out()
             damaged[at] ^= 1;
             frozen.put(name, &damaged);
             let vault = Vault::open(frozen.dir()).unwrap();
-            let session = vault.unlock_emergency(&frozen.emergency);
+            let session = vault.unlock_emergency(&frozen.emergency, "found unconscious");
             assert!(session.is_ok(), "{session:?}, at {:?}", context(text, at));
             drop(session);
             // An emergency session writes nothing.

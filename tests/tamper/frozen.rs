@@ -15,6 +15,13 @@ use crate::support::{Keystore, Scratch, make_vault, words};
 
 pub(crate) use crate::support::files_of as read_all;
 
+/// Everything but the databases, which say of every unlocking that it was.
+pub(crate) fn but_databases(dir: &Path) -> Files {
+    let mut files = read_all(dir);
+    files.retain(|name, _| !name.ends_with(".db"));
+    files
+}
+
 /// Everything in a directory: names and contents.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -107,7 +114,13 @@ impl Frozen {
     }
 
     pub(crate) fn now(&self) -> Files {
-        read_all(&self.dir())
+        let mut now = read_all(&self.dir());
+        for (name, content) in &self.files {
+            if name.ends_with(".db") {
+                now.insert(name.clone(), content.clone());
+            }
+        }
+        now
     }
 
     /// Puts every file back as it was left.

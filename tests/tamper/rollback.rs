@@ -3,7 +3,7 @@
 
 use vitalock::{Credentials, ErrorKind, KeyShare, Passphrase, RecoveryCode, Vault};
 
-use crate::frozen::{COPIES, Frozen, assert_everything, read_all};
+use crate::frozen::{COPIES, Frozen, assert_everything, but_databases, read_all};
 use crate::support::{Scratch, options};
 
 const NEW_WORDS: &[u8] = b"7 other herons fly";
@@ -99,7 +99,7 @@ fn a_slot_that_only_an_older_copy_has_opens_nothing_although_no_share_guards_it(
         lease.slots().replace(slot, &new).unwrap();
     }
     drop(vault);
-    let after = read_all(&scratch.vault());
+    let after = but_databases(&scratch.vault());
     for name in COPIES {
         crate::frozen::put(&scratch.vault(), name, &before[name]);
         let mixed = read_all(&scratch.vault());
@@ -117,6 +117,6 @@ fn a_slot_that_only_an_older_copy_has_opens_nothing_although_no_share_guards_it(
         let code = RecoveryCode::parse(code.as_bytes()).unwrap();
         drop(vault.recover(&Credentials::recovery(&code), new).unwrap());
         drop(vault);
-        assert_eq!(read_all(&scratch.vault()), after, "healed forwards");
+        assert_eq!(but_databases(&scratch.vault()), after, "healed forwards");
     }
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes vault.json, a header and rows of one vault with every input fixed, and pages.json, a small
-sealed database with a commit in its log.
+"""Writes vault.json, a header and rows of one vault with every input fixed, audit.json, a trail of two
+entries, and pages.json, a small sealed database with a commit in its log.
 
 An implementation of docs/spec that shares no code with the crate: hashes from the standard library,
 AES-GCM, AES and Argon2id from the PyPI package `cryptography` (44 or later). The crate's tests read
@@ -184,7 +184,10 @@ rows = {
     "term": seal(derived("standard", "terms"), "term", b"\x01" + kind.encode(), place("standard", 5, number=4)),
     "settings": seal(derived("standard", "settings"), "settings", b"\x01\x02\x01", place("standard", 6, number=1)),
     "intent": seal(
-        derived("standard", "intents"), "intent", b"\x01\x02" + record_id, place("standard", 7, row=record_id)
+        derived("standard", "intents"),
+        "intent",
+        b"\x01\x06" + lp(b"ada") + lp(b"TREAT") + b"\x02" + record_id,
+        place("standard", 7, row=record_id),
     ),
 }
 vector = {
@@ -215,6 +218,58 @@ def write(name, vector):
 
 
 write("vault.json", vector)
+
+# The audit trail of Standard with two entries, and the state that goes with it and with two rows.
+
+
+def audit_event(at, actor, purpose, stage, failure, what, details=b""):
+    return (
+        struct.pack("<q", at) + lp(actor) + lp(purpose) + bytes([stage]) + lp(failure) + bytes([what]) + details
+    )
+
+
+slot_id = fixed("slot primary", 8)
+changed = b"\x01\x00" + lp(kind.encode()) + struct.pack("<I", 2)
+changed += b"\x02" + record_id + struct.pack("<QH", 3, 0)
+changed += b"\x03" + fixed("another record", 16) + struct.pack("<QH", 0, 0xFFFF)
+events = [
+    audit_event(1_700_000_000_000_003, b"ada", b"TREAT", 2, b"", 2, slot_id + b"\x01" + slot_id + struct.pack("<I", 4)),
+    audit_event(1_700_000_000_000_004, b"ada", b"TREAT", 2, b"", 10, changed),
+]
+root_key = fixed("audit root", 32)
+step = lp(b"vitalock/1/audit-step") + bytes([CLASSES["standard"]])
+chain, link, entries = root_key, bytes(32), []
+for number, event in enumerate(events, 1):
+    link = hashlib.sha256(
+        lp(b"vitalock/1/audit-link") + vault + bytes([CLASSES["standard"]]) + struct.pack("<Q", number) + link + event
+    ).digest()
+    chain, mac_key = (out := hkdf(vault, chain, step, 64))[:32], out[32:]
+    plain = b"\x01" + link + hmac.digest(mac_key, link, "sha256") + event
+    entries.append(seal(derived("standard", "entries"), f"entry {number}", plain, place("standard", 9, number=number)))
+
+rows_key, total = derived("standard", "rows"), 0
+for table, revision, name in [(1, 3, "record"), (2, 2, "earlier")]:
+    message = bytes([1, table]) + record_id + struct.pack("<Q", revision) + rows[name][-16:]
+    total += int.from_bytes(hmac.digest(rows_key, message, "sha256"), "little")
+total = (total % 2**256).to_bytes(32, "little")
+generation, count = struct.pack("<Q", 9), struct.pack("<Q", len(events))
+state = b"\x01" + generation + total + count + link + chain + bytes(8)
+root = hmac.digest(rows_key, b"\x02" + generation + total + count + link, "sha256")[:16]
+write(
+    "audit.json",
+    {
+        "vault": vault.hex(),
+        "class_keys": {name: key.hex() for name, key in class_keys.items()},
+        "root_key": root_key.hex(),
+        "root": seal(derived("priority", "audit-root"), "audit root", root_key, place("standard", 6, number=3)).hex(),
+        "events": [event.hex() for event in events],
+        "entries": [entry.hex() for entry in entries],
+        "rows": {name: rows[name].hex() for name in ["record", "earlier"]},
+        "record_id": record_id.hex(),
+        "state": seal(derived("standard", "settings"), "state", state, place("standard", 6, number=2)).hex(),
+        "anchored": (generation + root + count + link[:16]).hex(),
+    },
+)
 
 # A database of two pages, as SQLite lays it out, and a log with one commit that adds a row.
 

@@ -39,7 +39,7 @@ pub(crate) fn emergency(child: &Child) {
         .id;
     session.lock();
     let code = EmergencyCode::parse(child.typed("emergency code").bytes()).unwrap();
-    let emergency = vault.unlock_emergency(&code).unwrap();
+    let emergency = vault.unlock_emergency(&code, "found unconscious").unwrap();
     drop(code);
     let record = emergency.get(id).unwrap().expect("it was put");
     assert!(child.is_body(Class::Emergency, record.body()));

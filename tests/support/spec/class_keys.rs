@@ -18,6 +18,9 @@ pub struct ClassKeys {
     pub cursor: Key,
     pub blind: Key,
     pub escrow: Key,
+    pub entries: Key,
+    pub audit_root: Key,
+    pub rows: Key,
 }
 
 impl ClassKeys {
@@ -39,11 +42,14 @@ impl ClassKeys {
             cursor: key("vitalock/1/cursor"),
             blind: key("vitalock/1/blind"),
             escrow: key("vitalock/1/escrow"),
+            entries: key("vitalock/1/entries"),
+            audit_root: key("vitalock/1/audit-root"),
+            rows: key("vitalock/1/rows"),
         }
     }
 
     /// Every key, with a name for reports.
-    pub fn all(&self) -> [(&'static str, Key); 11] {
+    pub fn all(&self) -> [(&'static str, Key); 14] {
         [
             ("class key", self.root),
             ("extracted class key", self.extracted),
@@ -56,6 +62,9 @@ impl ClassKeys {
             ("cursor key", self.cursor),
             ("blind key", self.blind),
             ("escrow key", self.escrow),
+            ("entries key", self.entries),
+            ("audit-root key", self.audit_root),
+            ("rows key", self.rows),
         ]
     }
 

@@ -1,6 +1,6 @@
 //! The fields inside an envelope.
 
-use super::array;
+use super::{Key, array};
 
 /// What an envelope holds, front to back.
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
@@ -27,6 +27,10 @@ impl Fields<'_> {
 
     pub(super) fn number(&mut self) -> u64 {
         u64::from_le_bytes(array(self.take(8)))
+    }
+
+    pub(super) fn key(&mut self) -> Key {
+        array(self.take(32))
     }
 
     pub(super) fn text(&mut self) -> String {

@@ -5,7 +5,7 @@
 //! **Never** calls this project: only the primitives come from elsewhere, and XAES-256-GCM is put
 //! together here from AES and AES-GCM.
 //! **Format** docs/spec/01-header.md, 02-keys.md, 03-sealed-record.md, 05-schema-and-pragmas.md,
-//! 06-page-seal.md.
+//! 06-page-seal.md, 08-anchor.md, 09-audit.md.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -25,6 +25,7 @@ use primitives::{argon2id, hkdf};
 use unicode_normalization::UnicodeNormalization;
 
 pub mod attempts;
+pub mod audit;
 mod class_keys;
 mod fields;
 pub mod pages;

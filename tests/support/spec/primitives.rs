@@ -92,6 +92,11 @@ pub fn hmac(key: &[u8], data: &[u8]) -> Key {
     mac.finalize().into_bytes().into()
 }
 
+pub fn sha256(bytes: &[u8]) -> Key {
+    use sha2::Digest as _;
+    Sha256::digest(bytes).into()
+}
+
 /// The state of SHA-256 after one block, as a machine keeps it: eight words in its own order.
 pub fn sha256_state(block: &[u8; 64]) -> Key {
     let mut state = [

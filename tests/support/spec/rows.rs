@@ -1,17 +1,18 @@
-//! The rows of one class's database, opened and checked against docs/spec 03 and 05.
+//! The rows of one class's database, opened and checked against docs/spec 03, 05, 08 and 09.
 //!
 //! **Does** read a copy of the database with a SQLite that knows nothing of vaults.
 //! **Never** opens the database where it lies, or calls this project.
-//! **Format** docs/spec/03-sealed-record.md, 05-schema-and-pragmas.md.
+//! **Format** docs/spec/03-sealed-record.md, 05-schema-and-pragmas.md, 08-anchor.md.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::audit::Entry;
 use super::fields::Fields;
 use super::pages::PageSeal;
-use super::{ClassKeys, EMERGENCY, Key, STANDARD, array, lp, message_key, open};
+use super::{ClassKeys, EMERGENCY, Key, STANDARD, array, hmac, lp, message_key, open};
 
 /// All that a class's database says.
 pub struct Content {
@@ -20,8 +21,22 @@ pub struct Content {
     pub records: Vec<Row>,
     pub earlier: Vec<Row>,
     pub intents: usize,
+    pub state: State,
+    pub entries: Vec<Entry>,
     /// The AES keys of the messages met, each good for one message.
     pub message_keys: Vec<Key>,
+}
+
+/// What the database says of itself.
+pub struct State {
+    pub generation: u64,
+    rows: [u64; 4],
+    pub entries: u64,
+    pub link: Key,
+    pub next_key: Key,
+    pub notice: u64,
+    /// The key that the trail began with, sealed.
+    pub root: Vec<u8>,
 }
 
 pub struct Subject {
@@ -156,7 +171,7 @@ struct Sealed {
 
 impl Reader<'_> {
     fn read(mut self) -> Content {
-        let keeps_history = self.settings();
+        let (keeps_history, state) = self.settings();
         let terms = self.terms();
         let subjects = self.subjects();
         let records = self.records(&terms, &subjects);
@@ -165,6 +180,8 @@ impl Reader<'_> {
             .into_iter()
             .map(|row| self.open_row(2, row, &terms, &subjects))
             .collect();
+        self.check_sum(&state);
+        let entries = self.entries(&state);
         let intents = self.rows("SELECT 1 FROM intents", |_| Ok(())).len();
         Content {
             keeps_history,
@@ -172,16 +189,18 @@ impl Reader<'_> {
             records,
             earlier,
             intents,
+            state,
+            entries,
             message_keys: self.message_keys,
         }
     }
 
-    fn settings(&mut self) -> bool {
+    fn settings(&mut self) -> (bool, State) {
         let rows = self.rows("SELECT number, body FROM settings ORDER BY number", |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
         });
-        let [(1, body), (2, state)] = rows.as_slice() else {
-            panic!("settings has the rows 1 and 2")
+        let [(1, body), (2, state), (3, root)] = rows.as_slice() else {
+            panic!("settings has the rows 1 to 3")
         };
         let place = Place {
             table: 6,
@@ -193,9 +212,75 @@ impl Reader<'_> {
         assert_eq!(settings[..2], [1, self.keys.class]);
         assert!(settings.len() == 3 && settings[2] < 2);
         let state = self.open(&key, Place { number: 2, ..place }, state);
-        let generation = u64::from_le_bytes(state[1..].try_into().unwrap());
-        assert!(state[0] == 1 && generation > 0);
-        settings[2] == 1
+        let mut fields = Fields(&state);
+        assert_eq!(fields.byte(), 1);
+        let state = State {
+            generation: fields.number(),
+            rows: [(); 4].map(|()| fields.number()),
+            entries: fields.number(),
+            link: fields.key(),
+            next_key: fields.key(),
+            notice: fields.number(),
+            root: root.clone(),
+        };
+        assert!(fields.rest().is_empty() && state.generation > 0);
+        (settings[2] == 1, state)
+    }
+
+    /// The sum over all rows is the one that the state has.
+    fn check_sum(&mut self, state: &State) {
+        let mut sum = [0_u64; 4];
+        for (table, sql) in [
+            (1, "SELECT id, revision, body FROM records"),
+            (2, "SELECT id, revision, body FROM revisions"),
+        ] {
+            for (id, revision, body) in self.rows(sql, |row| {
+                Ok((
+                    row.get::<_, [u8; 16]>(0)?,
+                    row.get::<_, i64>(1)?,
+                    row.get::<_, Vec<u8>>(2)?,
+                ))
+            }) {
+                let tag = &body[body.len() - 16..];
+                let parts = [&[1, table], &id[..], &revision.to_le_bytes(), tag];
+                let hash = hmac(&self.keys.rows, &parts.concat());
+                let mut carry = 0;
+                for (word, more) in sum.iter_mut().zip(hash.chunks(8)) {
+                    let more = u128::from(u64::from_le_bytes(array(more)));
+                    let whole = u128::from(*word) + more + carry;
+                    (*word, carry) = (
+                        u64::try_from(whole & u128::from(u64::MAX)).unwrap(),
+                        whole >> 64,
+                    );
+                }
+            }
+        }
+        assert_eq!(sum, state.rows);
+    }
+
+    /// The audit trail, each entry linked with the one before it.
+    fn entries(&mut self, state: &State) -> Vec<Entry> {
+        let rows = self.rows("SELECT entry, body FROM audit ORDER BY entry", |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+        });
+        let key = self.keys.entries;
+        let mut link = [0; 32];
+        let mut entries = Vec::new();
+        for (number, (at, body)) in (1..).zip(rows) {
+            assert_eq!(u64::try_from(at).unwrap(), number, "no entry is missing");
+            let place = Place {
+                table: 9,
+                number,
+                ..NOWHERE
+            };
+            let entry = Entry::read(number, &self.open(&key, place, &body));
+            link = entry.link_after(&link, &self.vault, self.keys.class);
+            assert_eq!(entry.link, link);
+            entries.push(entry);
+        }
+        assert_eq!(u64::try_from(entries.len()).unwrap(), state.entries);
+        assert_eq!(link, state.link);
+        entries
     }
 
     /// Term number to (room, text).

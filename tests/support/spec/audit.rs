@@ -1,0 +1,196 @@
+//! The entries of an audit trail, and the chain that they make.
+//!
+//! **Does** read entries, follow the links, check the MACs where the first key is known, and write
+//! entries anew as somebody would who holds the keys of today.
+//! **Format** docs/spec/09-audit.md.
+
+use super::fields::Fields;
+use super::primitives::{hkdf, open, seal, sha256};
+use super::rows::State;
+use super::{ClassKeys, Key, array, hmac, lp};
+
+pub struct Entry {
+    pub number: u64,
+    pub link: Key,
+    mac: Key,
+    event: Vec<u8>,
+    pub at: i64,
+    pub actor: String,
+    pub purpose: String,
+    pub stage: u8,
+    pub failure: String,
+    pub what: u8,
+    pub details: Vec<u8>,
+}
+
+impl Entry {
+    pub(super) fn read(number: u64, bytes: &[u8]) -> Self {
+        let mut fields = Fields(bytes);
+        assert_eq!(fields.byte(), 1);
+        let (link, mac) = (fields.key(), fields.key());
+        let event = fields.rest().to_vec();
+        let entry = Self {
+            number,
+            link,
+            mac,
+            at: fields.time(),
+            actor: fields.text(),
+            purpose: fields.text(),
+            stage: fields.byte(),
+            failure: fields.text(),
+            what: fields.byte(),
+            details: fields.rest().to_vec(),
+            event,
+        };
+        assert!((1..=3).contains(&entry.stage) && (1..=18).contains(&entry.what));
+        assert_eq!(entry.failure.is_empty(), entry.stage != 3);
+        entry
+    }
+
+    /// The link that this entry has after another.
+    pub(super) fn link_after(&self, before: &Key, vault: &[u8; 16], class: u8) -> Key {
+        let parts = [
+            &lp(b"vitalock/1/audit-link"),
+            &vault[..],
+            &[class],
+            &self.number.to_le_bytes(),
+            before,
+            &self.event,
+        ];
+        sha256(&parts.concat())
+    }
+}
+
+/// Checks every MAC of a trail, with the Priority class's keys. Gives the chain's keys, which are gone.
+pub fn check_macs(
+    vault: &[u8; 16],
+    class: u8,
+    priority: &ClassKeys,
+    state: &State,
+    entries: &[Entry],
+) -> Vec<Key> {
+    let place = [
+        &lp(b"vitalock/1/row")[..],
+        &[1],
+        vault,
+        &[class, 6],
+        &lp(b""),
+        &[0; 16],
+        &3_u64.to_le_bytes(),
+        &[0; 16],
+    ];
+    let root = open(&priority.audit_root, &place.concat(), &state.root).unwrap();
+    let mut key: Key = array(&root);
+    let info = [lp(b"vitalock/1/audit-step"), vec![class]].concat();
+    let mut keys = Vec::new();
+    for entry in entries {
+        keys.push(key);
+        let step = hkdf(vault, &key, &info, 64);
+        assert_eq!(hmac(&step[32..], &entry.link), entry.mac);
+        key = array(&step[..32]);
+    }
+    assert_eq!(key, state.next_key);
+    keys
+}
+
+/// Somebody who holds the keys of a class as they are now, and nothing that was wiped.
+pub struct Insider<'a> {
+    vault: [u8; 16],
+    keys: &'a ClassKeys,
+}
+
+/// A trail that is written anew from some entry on.
+pub struct Forged {
+    link: Key,
+    /// The state as it was, whose fields but the link stay.
+    state: Vec<u8>,
+    key: Key,
+}
+
+impl<'a> Insider<'a> {
+    pub fn new(vault: &[u8; 16], keys: &'a ClassKeys) -> Self {
+        Self {
+            vault: *vault,
+            keys,
+        }
+    }
+
+    pub fn entry(&self, number: u64, body: &[u8]) -> Entry {
+        let place = self.place(9, number);
+        Entry::read(number, &open(&self.keys.entries, &place, body).unwrap())
+    }
+
+    pub fn begin(&self, state: &[u8]) -> Forged {
+        let state = open(&self.keys.settings, &self.place(6, 2), state).unwrap();
+        Forged {
+            link: [0; 32],
+            key: array(&state[81..113]),
+            state,
+        }
+    }
+
+    fn place(&self, table: u8, number: u64) -> Vec<u8> {
+        [
+            &lp(b"vitalock/1/row")[..],
+            &[1],
+            &self.vault,
+            &[self.keys.class, table],
+            &lp(b""),
+            &[0; 16],
+            &number.to_le_bytes(),
+            &[0; 16],
+        ]
+        .concat()
+    }
+
+    fn envelope(&self, key: &Key, table: u8, number: u64, plain: &[u8]) -> Vec<u8> {
+        let mut nonce = [0; 24];
+        getrandom::fill(&mut nonce).unwrap();
+        let sealed = seal(key, &self.place(table, number), &nonce, plain);
+        [&[1], &nonce[..], &sealed].concat()
+    }
+}
+
+impl Forged {
+    /// The entry stays as it is.
+    pub fn keep(&mut self, entry: &Entry) {
+        self.link = entry.link;
+    }
+
+    /// The entry as it shall be from now on.
+    pub fn write(&mut self, insider: &Insider<'_>, entry: &Entry) -> Vec<u8> {
+        let text = |text: &str| lp(text.as_bytes());
+        let event = [
+            &entry.at.to_le_bytes()[..],
+            &text(&entry.actor),
+            &text(&entry.purpose),
+            &[entry.stage],
+            &text(&entry.failure),
+            &[entry.what],
+            &entry.details,
+        ]
+        .concat();
+        let parts = [
+            &lp(b"vitalock/1/audit-link"),
+            &insider.vault[..],
+            &[insider.keys.class],
+            &entry.number.to_le_bytes(),
+            &self.link,
+            &event,
+        ];
+        self.link = sha256(&parts.concat());
+        // The key of that day is gone: today's has to do.
+        let info = [lp(b"vitalock/1/audit-step"), vec![insider.keys.class]].concat();
+        let step = hkdf(&insider.vault, &self.key, &info, 64);
+        let mac = hmac(&step[32..], &self.link);
+        let plain = [&[1], &self.link[..], &mac, &event].concat();
+        insider.envelope(&insider.keys.entries, 9, entry.number, &plain)
+    }
+
+    /// The state that goes with it.
+    pub fn state(&self, insider: &Insider<'_>) -> Vec<u8> {
+        let mut state = self.state.clone();
+        state[49..81].copy_from_slice(&self.link);
+        insider.envelope(&insider.keys.settings, 6, 2, &state)
+    }
+}
