@@ -19,6 +19,7 @@ mod fs;
 mod id;
 mod keys;
 mod memory;
+mod posture;
 mod random;
 mod records;
 mod sealing;
@@ -42,6 +43,7 @@ pub use keys::{
     SessionPolicy, ShareError, ShareSink, SlotKind,
 };
 pub use memory::MemoryProtection;
+pub use posture::{Finding, FindingState, Posture};
 pub use records::{Batch, Body, Cursor, Outcome, Query, Record, Stored};
 pub use session::{
     AuditTrail, EmergencySession, Fault, FaultKind, Lease, Matches, RecoveryRenewal, Session,

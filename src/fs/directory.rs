@@ -238,6 +238,16 @@ impl VaultDir {
         private::check(&self.descriptor, name.text())
     }
 
+    /// That the directory and every file in it are ours alone.
+    ///
+    /// # Errors
+    ///
+    /// The `Path…` kinds; `Io`.
+    pub(crate) fn check_private(&self) -> Result<()> {
+        private::judge_directory(&fstat(&self.descriptor).map_err(errno::reading)?)?;
+        self.size().map(drop)
+    }
+
     /// What the vault takes of the medium.
     ///
     /// # Errors

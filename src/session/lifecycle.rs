@@ -62,7 +62,7 @@ impl Opening {
     }
 
     /// The session that was opened last, where a handle of it is left.
-    fn session(&self) -> Option<Arc<Inner>> {
+    pub(super) fn session(&self) -> Option<Arc<Inner>> {
         self.active().session.upgrade()
     }
 

@@ -25,6 +25,7 @@ mod names;
 mod noted;
 mod open_class;
 mod opening;
+mod outlook;
 mod reads;
 mod recovery;
 mod row;

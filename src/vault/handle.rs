@@ -17,6 +17,7 @@ use crate::keys::{
     Code, Credentials, EmergencyCode, Factors, SessionPolicy, SlotKind, WrapPurpose,
 };
 use crate::memory::{self, MemoryProtection};
+use crate::posture::{self, Posture};
 use crate::session::{Accept, EmergencySession, Opening, Session, SlotInfo};
 use crate::storage;
 
@@ -280,6 +281,22 @@ impl Vault {
     /// Those of an unsafe file; [`ErrorKind::Io`]; [`ErrorKind::Paused`].
     pub fn size(&self) -> Result<VaultSize> {
         self.opening.size()
+    }
+
+    /// Looks at how this vault is protected, and says what it found, with evidence and advice: the
+    /// files, the key slots, the limits, the anchor, the audit trail, the process's memory. While a
+    /// session is open it says more, and never anything of Priority. Asking is no activity.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn report(vault: &vitalock::Vault) -> std::io::Result<()> {
+    /// std::fs::write("posture.html", vault.posture().to_html())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn posture(&self) -> Posture {
+        posture::examine(&self.opening, Self::memory_protection())
     }
 
     /// How keys are protected in this process's memory.

@@ -18,6 +18,7 @@ mod erasure;
 mod lifecycle;
 mod model;
 mod others;
+mod posture;
 mod query;
 mod records;
 mod recovery;

@@ -1,7 +1,7 @@
 //! Shapes that show that the search finds what is there, and what the vault says of its memory.
 
 use unicode_normalization::UnicodeNormalization as _;
-use vitalock::{Class, Credentials, Passphrase, Vault};
+use vitalock::{Class, Credentials, FindingState, Passphrase, Vault};
 
 use super::{CLASSES, fill, lock, put_and_read, unlock};
 use crate::canary::Field;
@@ -52,6 +52,14 @@ pub(crate) fn protection(child: &Child) {
     let vault = child.open();
     let session = unlock(child, &vault);
     let protection = Vault::memory_protection();
+    let report = vault.posture();
+    let finding = report.finding("memory.keys").map(|finding| finding.state);
+    let all = protection.keys_locked && protection.keys_undumpable && protection.sqlite_heap_wiped;
+    let expected = match all {
+        true => FindingState::Good,
+        false => FindingState::Attention,
+    };
+    assert_eq!(finding, Some(expected), "the report says it, too");
     for (name, value) in [
         ("locked", protection.keys_locked),
         ("undumpable", protection.keys_undumpable),
