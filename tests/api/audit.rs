@@ -532,8 +532,8 @@ fn verifying_names_the_first_entry_that_was_changed_removed_moved_or_cut_off() {
         };
     for entry in 1..=count {
         let named = || fault(FaultKind::Entry, Some(entry));
-        let edit =
-            "UPDATE audit SET body = CAST(substr(body, 1, 60) || x'00' || substr(body, 62) AS BLOB)
+        let edit = "UPDATE audit SET body = CAST(substr(body, 1, 60)
+                    || iif(substr(body, 61, 1) = x'00', x'01', x'00') || substr(body, 62) AS BLOB)
                     WHERE entry = ?1";
         attack("edited", entry, named(), &[edit]);
         if entry < count {
