@@ -1,6 +1,7 @@
 //! Writing: what a batch comes to in each class.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use super::classes::{OpenClasses, Reach};
 use super::intent::{self, Step};
@@ -70,6 +71,10 @@ fn change(inner: &Inner, reach: Reach, batch: &Batch) -> Result<(Vec<Stored>, bo
     })
 }
 
+fn finish_earlier_with_reserve(open: &OpenClasses, waiting: &mut bool) -> Result<()> {
+    open.with_reserve(RoomFor::Erasing, || finish_earlier(open, waiting))
+}
+
 /// A transaction that only takes away, and so goes on although the disk is full.
 fn take_away<T>(
     open: &OpenClasses,
@@ -78,11 +83,18 @@ fn take_away<T>(
     waiting: &mut bool,
     work: &mut dyn FnMut(&mut [Part<'_>]) -> Result<T>,
 ) -> Result<Done<T>> {
-    let mut done = open.with_reserve(RoomFor::Erasing, || {
-        finish_earlier(open, waiting)?;
-        in_one_transaction(open, classes, by, waiting, work)
-    })?;
     let full = |error: &Error| error.kind() == ErrorKind::StorageFull;
+    let mut done = loop {
+        finish_earlier_with_reserve(open, waiting)?;
+        match in_one_transaction(open, classes, by, waiting, work) {
+            // What is cut in two is finished before the next change, and not begun again.
+            Err(error)
+                if full(&error)
+                    && !open.cut.load(Ordering::Acquire)
+                    && open.make_room(RoomFor::Erasing) => {}
+            done => break done?,
+        }
+    };
     if done.scrubbed.as_ref().is_err_and(full) && open.make_room(RoomFor::Erasing) {
         let again = || intent::scrub_up_to(open, Class::Priority, &[]);
         done.scrubbed = open.with_reserve(RoomFor::Erasing, again);

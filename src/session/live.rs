@@ -221,7 +221,9 @@ impl Inner {
     /// Closes everything, once the trail has the last words; what is ahead of the anchor.
     fn end(&self, phase: &mut Phase) -> Option<Anchored> {
         if let (Phase::Open(open), Some(reason)) = (&*phase, self.watch.ended()) {
-            self.farewell(open, reason);
+            // Nothing that goes wrong here may keep the keys.
+            let last_words = AssertUnwindSafe(|| self.farewell(open, reason));
+            let _ = catch_unwind(last_words);
         }
         let ahead = self.ahead(phase);
         *phase = Phase::Ended;
@@ -271,6 +273,8 @@ impl Inner {
             Ok(Phase::Open(open)) => self.write_reads_soon(open),
             _ => {}
         }
+        // Whoever ended the session or the lease meanwhile could not close it.
+        let _ = self.close();
         let left = self.watch.due().saturating_sub(now);
         let left = Duration::from_micros(u64::try_from(left).unwrap_or_default());
         Some(left.max(SHORTEST_WAIT))
