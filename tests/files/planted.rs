@@ -107,17 +107,35 @@ fn all_the_way(dir: &Path) -> Option<ErrorKind> {
     way().err().map(|error| error.kind())
 }
 
-/// Everything there is. Whoever gets as far as Priority was unlocked before, and Standard says so: its
-/// content is then not looked at.
+/// Everything there is. Whoever gets as far as Priority was unlocked before, and Standard says so,
+/// while the reserve is made: both are then left out.
 fn seen(root: &Path, planted: &str) -> Vec<Found> {
     let mut all = tree(root);
-    let standard = all
-        .iter_mut()
-        .find(|found| found.name == "vault/standard.db");
-    if let Some(standard) = standard.filter(|_| planted.starts_with("priority.db")) {
-        standard.content.clear();
+    if planted.starts_with("priority.db") {
+        let unlocked = ["vault/standard.db", "vault/reserve"];
+        all.retain(|found| !unlocked.contains(&found.name.as_str()));
     }
     all
+}
+
+/// The reserve is room and nothing else: without it the vault works, and nothing is taken for it.
+#[test]
+fn what_stands_in_the_place_of_the_reserve_is_left_alone() {
+    for (name, plant, _) in plants("what_stands_in_the_place_of_the_reserve_is_left_alone") {
+        let scratch = fresh();
+        assert_eq!(all_the_way(&scratch.vault()), None, "it makes the reserve");
+        let place = scratch.vault().join("reserve");
+        assert!(fs::metadata(&place).unwrap().len() > 0);
+        plant(&place, &scratch.path().join("aside"));
+        let of_it = || {
+            let mut all = tree(scratch.path());
+            all.retain(|found| ["vault/reserve", "aside"].contains(&found.name.as_str()));
+            all
+        };
+        let before = of_it();
+        assert_eq!(all_the_way(&scratch.vault()), None, "{name}");
+        assert_eq!(of_it(), before, "{name}");
+    }
 }
 
 #[test]

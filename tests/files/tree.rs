@@ -1,17 +1,34 @@
 //! A directory as it is: names, kinds, modes, owners, contents.
 
+use std::fmt::{self, Debug, Formatter};
 use std::fs::{self, DirEntry};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// One thing in a directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Found {
     pub(crate) name: String,
     pub(crate) kind: &'static str,
     pub(crate) mode: u32,
     pub(crate) owner: u32,
     pub(crate) content: Vec<u8>,
+}
+
+impl Debug for Found {
+    /// The content as its length and a checksum, so that two trees can be compared by eye.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut sum = DefaultHasher::new();
+        self.content.hash(&mut sum);
+        let (len, sum) = (self.content.len(), sum.finish());
+        let Self { name, kind, .. } = self;
+        let (mode, owner) = (self.mode, self.owner);
+        write!(
+            f,
+            "{name}: {kind} {mode:o} of {owner}, {len} bytes, {sum:x}"
+        )
+    }
 }
 
 /// Everything below a directory, itself first, without following a link.
