@@ -196,12 +196,13 @@ fn clear_registers() {
 #[cfg(not(target_arch = "x86_64"))]
 fn clear_registers() {}
 
-/// How deep the ciphers, the hashes and Argon2id reach: a third more than was measured where they
-/// reach deepest (x86-64 with AVX-512: 9.3 KiB, with AWS-LC 5.2, then 1.2 and 11.8). Unoptimised
+/// How deep the ciphers, the hashes, HPKE and Argon2id reach: a third more than was measured where
+/// they reach deepest (x86-64 with AVX-512: 9.3 KiB, with AWS-LC 5.2, then 1.2, 12.0 and 11.8). Unoptimised
 /// code reaches deeper.
 pub(crate) const CIPHER_DEPTH: usize =
     if cfg!(feature = "aws-lc") { 7 } else { 12 } * KIB * UNOPTIMISED;
 pub(crate) const HASH_DEPTH: usize = 2 * KIB * UNOPTIMISED;
+pub(crate) const CURVE_DEPTH: usize = 16 * KIB * UNOPTIMISED;
 pub(crate) const KDF_DEPTH: usize = 16 * KIB * UNOPTIMISED;
 
 const KIB: usize = 1024;

@@ -21,6 +21,8 @@ pub(crate) enum Table {
     Intent,
     Cursor,
     AuditEntry,
+    Drop,
+    Event,
 }
 
 impl Table {
@@ -36,6 +38,8 @@ impl Table {
             Self::Intent => 7,
             Self::Cursor => 8,
             Self::AuditEntry => 9,
+            Self::Drop => 10,
+            Self::Event => 11,
         }
     }
 }
@@ -107,11 +111,13 @@ mod tests {
             Table::Intent,
             Table::Cursor,
             Table::AuditEntry,
+            Table::Drop,
+            Table::Event,
         ];
         Context {
             vault: VaultId::from_bytes(fields.0),
             class: Class::ALL[usize::from(fields.1 % 3)],
-            table: tables[usize::from(fields.2 % 9)],
+            table: tables[usize::from(fields.2 % 11)],
             kind: &fields.3,
             row: RecordId::from_bytes(fields.4),
             number: fields.5,
@@ -128,7 +134,7 @@ mod tests {
         (
             id(),
             0..3_u8,
-            0..9_u8,
+            0..11_u8,
             "[ab\u{0}]{0,3}",
             id(),
             0..3_u64,

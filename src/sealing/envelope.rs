@@ -26,6 +26,10 @@ impl Sealed {
         Self(bytes)
     }
 
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -38,6 +42,11 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// The part of a buffer that was just decrypted.
+    pub(super) fn within(buffer: SecretBytes, plain: Range<usize>) -> Self {
+        Self { buffer, plain }
+    }
+
     pub(crate) fn expose(&self) -> &[u8] {
         self.buffer
             .expose()
