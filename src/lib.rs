@@ -46,8 +46,8 @@ pub use memory::MemoryProtection;
 pub use posture::{Finding, FindingState, Posture};
 pub use records::{Batch, Body, Cursor, Outcome, Query, Record, Stored};
 pub use session::{
-    AuditTrail, EmergencySession, Fault, FaultKind, Lease, Matches, RecoveryRenewal, Session,
-    SlotInfo, Slots, Verification,
+    AuditTrail, Deposit, DepositState, EmergencySession, Fault, FaultKind, Lease, Matches,
+    RecoveryRenewal, Session, SlotInfo, Slots, Verification,
 };
 pub use time::Timestamp;
 pub use vault::{Options, Recovery, Setup, Vault};

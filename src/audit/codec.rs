@@ -4,6 +4,7 @@ use super::event::{ChangedRecord, Entry, Event, LockReason, RecordChange, SlotCh
 use crate::actor::Actor;
 use crate::error::{ErrorKind, Result};
 use crate::id::{KeyId, RecordId, SlotId};
+use crate::keys::SlotKind;
 use crate::sealing::Reader;
 use crate::secret::{SecretBytes, SecretText};
 use crate::time::Timestamp;
@@ -62,6 +63,19 @@ numbered! {
     SlotChange::EmergencyAdded = 4,
     SlotChange::RecoveryRenewed = 5,
     SlotChange::Recovered = 6,
+}
+
+/// The kinds of slot are numbered in the order of the header's page, from 1.
+fn kind_code(kind: SlotKind) -> u8 {
+    let at = SlotKind::ALL.iter().position(|known| *known == kind);
+    at.and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0)
+}
+
+fn kind_of(code: u8) -> Result<SlotKind> {
+    let at = usize::from(code).checked_sub(1);
+    let kind = at.and_then(|at| SlotKind::ALL.get(at));
+    kind.copied()
+        .ok_or_else(|| ErrorKind::TamperDetected.into())
 }
 
 /// The bytes under construction: measured first and then written in place, since what is secret in
@@ -170,6 +184,12 @@ fn write(entry: &Entry, out: &mut Writer<'_>) {
             out.bytes(&[change.code()]);
             out.slot(*slot);
         }
+        Event::Deposited(id) | Event::AsideRemoved(id) => out.bytes(&id.to_bytes()),
+        Event::UnlockFailed(kind) => out.bytes(&[kind_code(*kind)]),
+        Event::SetAside(id, why) => {
+            out.bytes(&id.to_bytes());
+            out.bytes(&[*why]);
+        }
         Event::PolicyChanged(limits) => {
             limits
                 .iter()
@@ -198,6 +218,10 @@ const fn code(event: &Event) -> u8 {
         Event::Tampered => 16,
         Event::Exported(_) => 17,
         Event::Verified(_) => 18,
+        Event::Deposited(_) => 19,
+        Event::UnlockFailed(_) => 20,
+        Event::SetAside(..) => 21,
+        Event::AsideRemoved(_) => 22,
     }
 }
 
@@ -272,6 +296,10 @@ fn event(reader: &mut Reader<'_>) -> Result<Event> {
         16 => Event::Tampered,
         17 => Event::Exported(number(reader)?),
         18 => Event::Verified(number(reader)?),
+        19 => Event::Deposited(RecordId::from_bytes(reader.array()?)),
+        20 => Event::UnlockFailed(kind_of(byte(reader)?)?),
+        21 => Event::SetAside(RecordId::from_bytes(reader.array()?), byte(reader)?),
+        22 => Event::AsideRemoved(RecordId::from_bytes(reader.array()?)),
         _ => return Err(ErrorKind::UnsupportedFormat.into()),
     })
 }
@@ -371,6 +399,10 @@ mod tests {
             Event::Tampered,
             Event::Exported(7),
             Event::Verified(0),
+            Event::Deposited(id),
+            Event::UnlockFailed(SlotKind::Emergency),
+            Event::SetAside(id, 2),
+            Event::AsideRemoved(id),
         ]
     }
 
@@ -393,7 +425,7 @@ mod tests {
             assert!(read.failure == entry.failure);
         }
         codes.dedup();
-        assert_eq!(codes, (1..=18).collect::<Vec<u8>>());
+        assert_eq!(codes, (1..=22).collect::<Vec<u8>>());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use super::event::{Entry, Event, LockReason, RecordChange, SlotChange, Stage};
 use crate::class::Class;
 use crate::id::{RecordId, SlotId};
+use crate::keys::SlotKind;
 use crate::secret::SecretText;
 use crate::time::Timestamp;
 
@@ -48,6 +49,16 @@ pub enum AuditAction {
     Exported,
     /// The vault was verified; the count is that of the faults.
     Verified,
+    /// A record was deposited for Priority. Neither its kind nor its subject is named.
+    Deposited,
+    /// An attempt to unlock failed while the vault was locked. [`AuditEntry::slot_kind`] says with
+    /// which factors. Nothing vouches for such an entry but who could write to the directory: see
+    /// [`Session::audit_trail`](crate::Session::audit_trail).
+    UnlockFailed,
+    /// A deposit could not be taken in.
+    SetAside,
+    /// A deposit that had been set aside was removed.
+    AsideRemoved,
 }
 
 /// A record that an entry names.
@@ -56,7 +67,7 @@ pub enum AuditAction {
 pub struct AuditedRecord {
     /// The record's identity.
     pub id: RecordId,
-    /// What was done to it; `None` where it was read.
+    /// What was done to it; `None` where it was read, or is a deposit.
     pub change: Option<RecordChange>,
     /// The revision that was put.
     pub revision: Option<u64>,
@@ -138,6 +149,10 @@ impl AuditEntry {
             Event::Restored => AuditAction::Restored,
             Event::Tampered => AuditAction::Tampered,
             Event::Exported(_) => AuditAction::Exported,
+            Event::Deposited(_) => AuditAction::Deposited,
+            Event::UnlockFailed(_) => AuditAction::UnlockFailed,
+            Event::SetAside(..) => AuditAction::SetAside,
+            Event::AsideRemoved(_) => AuditAction::AsideRemoved,
             Event::Verified(_) => AuditAction::Verified,
         }
     }
@@ -178,6 +193,13 @@ impl AuditEntry {
                 });
                 records.collect()
             }
+            Event::Deposited(id) | Event::SetAside(id, _) | Event::AsideRemoved(id) => {
+                vec![AuditedRecord {
+                    id: *id,
+                    change: None,
+                    revision: None,
+                }]
+            }
             _ => Vec::new(),
         }
     }
@@ -207,6 +229,14 @@ impl AuditEntry {
         match &self.entry.event {
             Event::Unlocked { slot, .. } | Event::EmergencyAccess(slot) => Some(*slot),
             Event::StepUp(slot) | Event::SlotsChanged(_, slot) => *slot,
+            _ => None,
+        }
+    }
+
+    /// With which factors it was tried to unlock.
+    pub fn slot_kind(&self) -> Option<SlotKind> {
+        match &self.entry.event {
+            Event::UnlockFailed(kind) => Some(*kind),
             _ => None,
         }
     }

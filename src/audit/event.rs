@@ -2,6 +2,7 @@
 
 use crate::actor::Actor;
 use crate::id::{KeyId, RecordId, SlotId};
+use crate::keys::SlotKind;
 use crate::secret::SecretText;
 use crate::time::Timestamp;
 
@@ -112,6 +113,10 @@ pub(crate) enum Event {
     Tampered,
     Exported(u64),
     Verified(u64),
+    Deposited(RecordId),
+    UnlockFailed(SlotKind),
+    SetAside(RecordId, u8),
+    AsideRemoved(RecordId),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -88,6 +88,8 @@ fn details(entry: &AuditEntry) -> Vec<Value> {
     details.extend(entry.count().map(|count| detail("count", count)));
     details.extend(entry.queries().map(|queries| detail("queries", queries)));
     details.extend(entry.slot().map(|slot| detail("slot", slot)));
+    let slot = entry.slot_kind().map(|kind| format!("{kind:?}"));
+    details.extend(slot.map(|kind| detail("kind of slot", kind)));
     for (slot, attempts) in entry.failed_attempts() {
         details.push(detail("failed attempts", format!("{slot}: {attempts}")));
     }
@@ -151,17 +153,21 @@ const fn kind_of_event(action: AuditAction) -> (&'static str, &'static str) {
             ("110100", "Application Activity")
         }
         AuditAction::Unlocked
+        | AuditAction::UnlockFailed
         | AuditAction::Locked
         | AuditAction::StepUp
         | AuditAction::LeaseEnded => ("110114", "User Authentication"),
         AuditAction::Access | AuditAction::Read => ("110112", "Query"),
-        AuditAction::Changed | AuditAction::SubjectErased | AuditAction::ExpiredErased => {
-            ("110110", "Patient Record")
-        }
+        AuditAction::Changed
+        | AuditAction::Deposited
+        | AuditAction::AsideRemoved
+        | AuditAction::SubjectErased
+        | AuditAction::ExpiredErased => ("110110", "Patient Record"),
         AuditAction::EmergencyAccess
         | AuditAction::SlotsChanged
         | AuditAction::PolicyChanged
         | AuditAction::Restored
+        | AuditAction::SetAside
         | AuditAction::Tampered => ("110113", "Security Alert"),
         AuditAction::Exported | AuditAction::Verified => ("110101", "Audit Log Used"),
     }
@@ -199,20 +205,26 @@ const fn word_of(action: AuditAction) -> &'static str {
         AuditAction::Tampered => "tampered",
         AuditAction::Exported => "exported",
         AuditAction::Verified => "verified",
+        AuditAction::Deposited => "deposited",
+        AuditAction::UnlockFailed => "unlock-failed",
+        AuditAction::SetAside => "set-aside",
+        AuditAction::AsideRemoved => "aside-removed",
     }
 }
 
 /// Create, read, update, delete or execute.
 const fn action(action: AuditAction) -> &'static str {
     match action {
-        AuditAction::VaultMade => "C",
+        AuditAction::VaultMade | AuditAction::Deposited => "C",
         AuditAction::Access | AuditAction::Read | AuditAction::Exported => "R",
         AuditAction::Changed
         | AuditAction::SlotsChanged
         | AuditAction::PolicyChanged
         | AuditAction::Restored => "U",
-        AuditAction::SubjectErased | AuditAction::ExpiredErased => "D",
+        AuditAction::SubjectErased | AuditAction::ExpiredErased | AuditAction::AsideRemoved => "D",
         AuditAction::Unlocked
+        | AuditAction::UnlockFailed
+        | AuditAction::SetAside
         | AuditAction::Locked
         | AuditAction::StepUp
         | AuditAction::LeaseEnded

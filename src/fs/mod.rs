@@ -12,6 +12,7 @@ mod directory;
 mod errno;
 mod lock;
 mod name;
+mod outside;
 mod place;
 mod private;
 mod reserve;

@@ -9,6 +9,7 @@
 pub(crate) enum FileName {
     Attempts,
     Emergency,
+    Events,
     Header,
     HeaderDraft,
     HeaderTwin,
@@ -26,6 +27,7 @@ impl FileName {
         match self {
             Self::Attempts => "attempts",
             Self::Emergency => "emergency.db",
+            Self::Events => "events",
             Self::Header => "header",
             Self::HeaderDraft => "header.draft",
             Self::HeaderTwin => "header.2",

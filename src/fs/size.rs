@@ -26,8 +26,8 @@ pub struct VaultSize {
     /// emptied into the databases as it goes on, where something is erased, and when it ends; after
     /// a crash, at the next unlock.
     pub logs: u64,
-    /// The header's copies, with the key slots, the table of failed attempts, and the reserve for a
-    /// full disk.
+    /// The header's copies, with the key slots, the table of failed attempts, what happened while the
+    /// vault was locked, and the reserve for a full disk.
     pub headers: u64,
 }
 
@@ -49,6 +49,7 @@ pub(super) fn of(dir: impl AsFd) -> Result<VaultSize> {
     };
     let headers = [
         FileName::Attempts,
+        FileName::Events,
         FileName::Header,
         FileName::HeaderTwin,
         FileName::HeaderDraft,

@@ -99,6 +99,16 @@ impl ClassKeys {
         derive::class_key(&self.root, &self.vault, self.class, ClassKeyUse::AuditRoot)
     }
 
+    /// What makes the key pair for mail to this class (spec 10).
+    pub(crate) fn inbox(&self) -> SecretKey {
+        derive::class_key(&self.root, &self.vault, self.class, ClassKeyUse::Inbox)
+    }
+
+    /// What shows of a deposit that its writer had this class open. Only the Standard class's is used.
+    pub(crate) fn deposits(&self) -> SecretKey {
+        derive::class_key(&self.root, &self.vault, self.class, ClassKeyUse::Deposit)
+    }
+
     pub(crate) fn intents(&self) -> &SecretKey {
         &self.intents
     }

@@ -15,9 +15,11 @@ pub(super) enum ClassKeyUse {
     AuditRoot,
     Blind,
     Cursor,
+    Deposit,
     Entries,
     Escrow,
     HeaderMac,
+    Inbox,
     Intents,
     Page,
     Rows,
@@ -32,9 +34,11 @@ impl ClassKeyUse {
             Self::AuditRoot => "vitalock/1/audit-root",
             Self::Blind => "vitalock/1/blind",
             Self::Cursor => "vitalock/1/cursor",
+            Self::Deposit => "vitalock/1/deposit",
             Self::Entries => "vitalock/1/entries",
             Self::Escrow => "vitalock/1/escrow",
             Self::HeaderMac => "vitalock/1/header-mac",
+            Self::Inbox => "vitalock/1/inbox",
             Self::Intents => "vitalock/1/intents",
             Self::Page => "vitalock/1/page",
             Self::Rows => "vitalock/1/rows",
@@ -156,7 +160,7 @@ fn expand_with(salt: &[u8], ikm: &[u8], info: &[u8], out: &mut [u8]) {
 mod tests {
     use super::*;
 
-    const LABELS: [&str; 15] = [
+    const LABELS: [&str; 17] = [
         SLOT_LABEL,
         CODE_LABEL,
         STEP_LABEL,
@@ -164,8 +168,10 @@ mod tests {
         ClassKeyUse::Entries.label(),
         ClassKeyUse::Blind.label(),
         ClassKeyUse::Cursor.label(),
+        ClassKeyUse::Deposit.label(),
         ClassKeyUse::Escrow.label(),
         ClassKeyUse::HeaderMac.label(),
+        ClassKeyUse::Inbox.label(),
         ClassKeyUse::Intents.label(),
         ClassKeyUse::Page.label(),
         ClassKeyUse::Rows.label(),

@@ -9,6 +9,7 @@ use super::slot::Slot;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::VaultId;
+use crate::sealing;
 
 /// What a vault's header says.
 #[derive(Clone)]
@@ -18,8 +19,26 @@ pub(crate) struct Header {
     pub(crate) policy: SessionPolicy,
     /// The vault's generations are kept outside of it.
     pub(crate) anchored: bool,
+    pub(crate) inbox: Inbox,
     pub(crate) slots: Vec<Slot>,
     pub(crate) retired: Vec<RetiredShare>,
+}
+
+/// The public keys for what is written while a class is closed (spec 10).
+#[derive(Clone, Copy)]
+pub(crate) struct Inbox {
+    pub(crate) standard: [u8; 32],
+    pub(crate) priority: [u8; 32],
+}
+
+impl Inbox {
+    pub(crate) fn of(standard: &ClassKeys, priority: &ClassKeys) -> Self {
+        let public = |keys: &ClassKeys| sealing::public_key(&keys.inbox());
+        Self {
+            standard: public(standard),
+            priority: public(priority),
+        }
+    }
 }
 
 /// A platform key of a slot that is gone, until the host confirms that it is destroyed.
@@ -59,12 +78,10 @@ impl Header {
             return Err(ErrorKind::SlotTableFull.into());
         }
         Ok(Self {
-            vault: self.vault,
             generation: self.generation + 1,
-            policy: self.policy,
-            anchored: self.anchored,
             slots,
             retired,
+            ..self.clone()
         })
     }
 

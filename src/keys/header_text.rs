@@ -1,6 +1,6 @@
 //! The header as text: one spelling for each header (spec 01).
 
-use super::header::{Header, MAC_ORDER, RetiredShare, StoredHeader};
+use super::header::{Header, Inbox, MAC_ORDER, RetiredShare, StoredHeader};
 use super::kdf::KdfParameters;
 use super::kind::{SlotKind, WrapPurpose};
 use super::policy::SessionPolicy;
@@ -20,6 +20,10 @@ pub(super) fn body(header: &Header) -> String {
     text.push_str(&header.policy.to_lines());
     let anchored = if header.anchored { KEPT } else { NOT_KEPT };
     push_line(&mut text, &format!("anchor {anchored}"));
+    let (standard, priority) = (header.inbox.standard, header.inbox.priority);
+    let (standard, priority) = (encode_hex(&standard), encode_hex(&priority));
+    let inbox = format!("inbox standard={standard} priority={priority}");
+    push_line(&mut text, &inbox);
     for slot in &header.slots {
         push_line(&mut text, &slot_line(slot.id, slot.kind));
         if let Some(escrow) = &slot.escrow {
@@ -66,6 +70,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<StoredHeader> {
         NOT_KEPT => false,
         _ => return Err(ErrorKind::HeaderDamaged.into()),
     };
+    let inbox = parse_inbox(lines.field("inbox ")?).ok_or(ErrorKind::HeaderDamaged)?;
     let mut slots: Vec<Slot> = Vec::new();
     while lines.starts_with("slot ") {
         let slot = parse_slot(&mut lines)?;
@@ -92,6 +97,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<StoredHeader> {
         generation,
         policy,
         anchored,
+        inbox,
         slots,
         retired,
     };
@@ -139,6 +145,14 @@ fn parse_policy(session: &str, lease: &str) -> Option<SessionPolicy> {
             .lease_reads(u32::try_from(decimal(reads)?).ok()?)
             .ok(),
     }
+}
+
+fn parse_inbox(line: &str) -> Option<Inbox> {
+    let (standard, priority) = line.split_once(' ')?;
+    Some(Inbox {
+        standard: decode_hex(standard.strip_prefix("standard=")?)?,
+        priority: decode_hex(priority.strip_prefix("priority=")?)?,
+    })
 }
 
 fn parse_slot(lines: &mut Lines<'_>) -> Result<Slot> {

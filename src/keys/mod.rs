@@ -3,8 +3,8 @@
 //! **Does** stretch passphrases, ask hosts for their shares, read and write key slots and the
 //! header's text, derive every key from the class keys.
 //! **Never** touches a file, makes a key on an error path, or derives a class key from a factor.
-//! **Format** docs/spec/01-header.md, docs/spec/02-keys.md, docs/spec/07-attempts.md and the chain of
-//! docs/spec/09-audit.md.
+//! **Format** docs/spec/01-header.md, docs/spec/02-keys.md, docs/spec/07-attempts.md, the chain of
+//! docs/spec/09-audit.md and the keys of docs/spec/10-inbox.md.
 //!
 //! ```text
 //! slot, purpose standard:  passphrase --Argon2id--+ share + code --HKDF--> Standard, Emergency key
@@ -44,6 +44,6 @@ pub(crate) use chain::{Chain, Seal};
 pub(crate) use class_keys::{ClassKeys, TokenSpace};
 pub(crate) use code::{Code, CodeKey};
 pub(crate) use factors::Factors;
-pub(crate) use header::{Header, RetiredShare, StoredHeader};
+pub(crate) use header::{Header, Inbox, RetiredShare, StoredHeader};
 pub(crate) use kind::WrapPurpose;
 pub(crate) use slot::Slot;

@@ -21,7 +21,7 @@ pub(crate) enum Table {
     Intent,
     Cursor,
     AuditEntry,
-    Drop,
+    Deposit,
     Event,
 }
 
@@ -38,7 +38,7 @@ impl Table {
             Self::Intent => 7,
             Self::Cursor => 8,
             Self::AuditEntry => 9,
-            Self::Drop => 10,
+            Self::Deposit => 10,
             Self::Event => 11,
         }
     }
@@ -111,7 +111,7 @@ mod tests {
             Table::Intent,
             Table::Cursor,
             Table::AuditEntry,
-            Table::Drop,
+            Table::Deposit,
             Table::Event,
         ];
         Context {

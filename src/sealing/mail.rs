@@ -23,7 +23,7 @@ type Suite = X25519HkdfSha256;
 const ENC: usize = 32;
 const TAG: usize = 16;
 const LABEL: &[u8] = b"vitalock/1/mail";
-const PSK_ID: &[u8] = b"vitalock/1/drop";
+const PSK_ID: &[u8] = b"vitalock/1/deposit";
 
 /// Where a piece of mail belongs, and what shows that its writer was let in; without that anybody
 /// may have written it who knows the public key.
@@ -208,12 +208,12 @@ mod tests {
         let vault = VaultId::from_bytes([7; 16]);
         Context {
             row: RecordId::from_bytes([row; 16]),
-            ..Context::of_class(vault, Class::Priority, Table::Drop, 0)
+            ..Context::of_class(vault, Class::Priority, Table::Deposit, 0)
         }
     }
 
     fn sent(mail: &Mail<'_>) -> Vec<u8> {
-        let sealed = post(&public_key(&key(1)), mail, &[b"one ", b"drop"]).unwrap();
+        let sealed = post(&public_key(&key(1)), mail, &[b"one ", b"deposit"]).unwrap();
         sealed.as_bytes().to_vec()
     }
 
@@ -230,7 +230,7 @@ mod tests {
             opened.map(|opened| opened.expose().to_vec())
         };
         let right = open(&key(1), &mail(3, Some(&psk)), &sealed);
-        assert_eq!(right.unwrap(), b"one drop");
+        assert_eq!(right.unwrap(), b"one deposit");
         let other = key(9);
         for (inbox, row, psk) in [
             (key(9), 3, Some(&psk)),
@@ -250,7 +250,10 @@ mod tests {
         // Without the pre-shared key a writer gets no further than base mode.
         let forged = sent(&mail(3, None));
         assert!(open(&key(1), &mail(3, Some(&psk)), &forged).is_err());
-        assert_eq!(open(&key(1), &mail(3, None), &forged).unwrap(), b"one drop");
+        assert_eq!(
+            open(&key(1), &mail(3, None), &forged).unwrap(),
+            b"one deposit"
+        );
         assert_ne!(sent(&mail(3, None)), forged, "each has a key of its own");
     }
 

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::classes::{OpenClasses, Reach};
+use super::deposits;
 use super::intent::{self, Step};
 use super::live::Inner;
 use super::open_class::{OpenClass, is_expired};
@@ -49,7 +50,7 @@ fn change(inner: &Inner, reach: Reach, batch: &Batch) -> Result<(Vec<Stored>, bo
             let mut erased = false;
             for change in &batch.changes {
                 match change {
-                    Change::Put(record) => stored.push(put(parts, record, now)?),
+                    Change::Put(record) => stored.push(put(parts, record, now, None)?),
                     Change::Erase(id) => erased |= take_out(parts, *id)?,
                 }
             }
@@ -109,19 +110,27 @@ pub(super) fn erase_subject(inner: &Inner, reach: Reach, name: &str) -> Result<(
         open.class(reach, Class::Priority)?;
         let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
         finish_earlier(open, &mut waiting)?;
+        // What was deposited and not taken in is about somebody too.
+        let deposited = deposits::about(open, reach, &name)?;
         let by = inner.actor(reach);
         let mut classes = Vec::new();
         for class in open.within(reach) {
             let find =
                 |reading: &Reading<'_>| class.names.find_subject(&class.keys, reading, Some(&name));
-            if class.store.read(find)?.is_some() {
+            let holds_deposits = class.class() == Class::Standard && !deposited.is_empty();
+            if holds_deposits || class.store.read(find)?.is_some() {
                 classes.push(class);
             }
         }
         let done = take_away(open, &classes, &by, &mut waiting, &mut |parts| {
-            parts
-                .iter_mut()
-                .try_for_each(|part| part.take(Step::RemoveSubject(name.clone())))
+            for part in parts {
+                if part.open.class() == Class::Standard {
+                    let mut deposited = deposited.iter();
+                    deposited.try_for_each(|id| part.take(Step::TakeDeposit(*id)))?;
+                }
+                part.take(Step::RemoveSubject(name.clone()))?;
+            }
+            Ok(())
         })?;
         done.scrubbed
     })
@@ -191,8 +200,20 @@ fn holds(class: &OpenClass, reading: &Reading<'_>, change: &Change) -> Result<bo
     Ok(row.is_some())
 }
 
+/// What a record is given that is new, where that was decided before.
+#[derive(Clone, Copy)]
+pub(super) struct Fresh {
+    pub(super) id: RecordId,
+    pub(super) created: Timestamp,
+}
+
 /// Puts one record: new, as the next revision of one that is there, or not at all.
-fn put(parts: &mut [Part<'_>], record: &Record, now: Timestamp) -> Result<Stored> {
+pub(super) fn put(
+    parts: &mut [Part<'_>],
+    record: &Record,
+    now: Timestamp,
+    fresh: Option<Fresh>,
+) -> Result<Stored> {
     let mut found = None;
     for (at, part) in parts.iter().enumerate() {
         if let Some(row) = existing(part.open, &part.writing.reading(), record)? {
@@ -214,9 +235,9 @@ fn put(parts: &mut [Part<'_>], record: &Record, now: Timestamp) -> Result<Stored
         }
         let updated = updated(parts).ok_or(ErrorKind::LeaseRequired)?;
         let stored = StoredAs {
-            id: RecordId::make()?,
+            id: fresh.map_or_else(RecordId::make, |fresh| Ok(fresh.id))?,
             revision: 1,
-            created: updated,
+            created: fresh.map_or(updated, |fresh| fresh.created),
             updated,
         };
         return write(parts, target, record, stored, Outcome::Created);
@@ -297,7 +318,11 @@ fn same_content(one: &Record, other: &Record) -> bool {
 }
 
 /// The row that a put meets: the record's own, or the one with the same client identity.
-fn existing(open: &OpenClass, reading: &Reading<'_>, record: &Record) -> Result<Option<Row>> {
+pub(super) fn existing(
+    open: &OpenClass,
+    reading: &Reading<'_>,
+    record: &Record,
+) -> Result<Option<Row>> {
     let by_client = match &record.client {
         Some((client, _)) => {
             reading.row_of_client(open.keys.token(TokenSpace::Client, client.expose()))?

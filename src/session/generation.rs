@@ -176,6 +176,12 @@ impl Freshness {
         self.due.store(NEVER, Ordering::Release);
     }
 
+    /// There is an anchor, and the owner has to accept what there is before anything is kept.
+    pub(super) fn needs_acceptance(&self) -> bool {
+        let kept = self.kept();
+        kept.anchor.is_some() && !kept.accepted
+    }
+
     pub(super) fn is_anchored(&self) -> bool {
         self.kept().active().is_some()
     }

@@ -11,7 +11,7 @@ use crate::class::Class;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordId;
 use crate::records::{self, Record, StoredAs};
-use crate::sealing::{self, Context, Reader, Table};
+use crate::sealing::{self, Context, Reader, Sealed, Table};
 use crate::secret::{SecretBytes, SecretText};
 use crate::storage::{Reading, Writing};
 
@@ -27,6 +27,10 @@ pub(super) enum Step {
     MoveOut(RecordId),
     /// Removes a subject's records, earlier revisions and key.
     RemoveSubject(SecretText),
+    /// Removes a deposit, which was taken in or is not wanted.
+    TakeDeposit(RecordId),
+    /// Says why a deposit cannot be taken in.
+    SetAside(RecordId, u8),
 }
 
 const CODEC: u8 = 1;
@@ -36,6 +40,8 @@ const REMOVE_SUBJECT: u8 = 3;
 const PUT_EARLIER: u8 = 4;
 const MOVE_OUT: u8 = 5;
 const BY: u8 = 6;
+const TAKE_DEPOSIT: u8 = 7;
+const SET_ASIDE: u8 = 8;
 
 /// About how many bytes one intent holds, so that it stays below SQLite's bound for a value.
 const LONGEST: usize = 32 * 1024 * 1024;
@@ -73,6 +79,16 @@ impl Step {
                     noted.subject_erased(subject.key_id);
                 }
             }
+            Self::TakeDeposit(id) => {
+                if let Some(tag) = writing.remove_deposit(*id)? {
+                    open.count_out(Table::Deposit, *id, 0, &tag);
+                }
+            }
+            Self::SetAside(id, why) => {
+                if writing.set_deposit_aside(*id, *why)? {
+                    noted.set_aside(*id, *why);
+                }
+            }
         }
         Ok(())
     }
@@ -81,7 +97,7 @@ impl Step {
     pub(super) fn removes(&self) -> bool {
         matches!(
             self,
-            Self::Remove(_) | Self::MoveOut(_) | Self::RemoveSubject(_)
+            Self::Remove(_) | Self::MoveOut(_) | Self::RemoveSubject(_) | Self::TakeDeposit(_)
         )
     }
 }
@@ -130,15 +146,11 @@ pub(super) fn leave(
 ) -> Result<Vec<RecordId>> {
     let mut left = Vec::new();
     let mut waiting: Vec<SecretBytes> = Vec::new();
-    let (name, purpose) = (by.name().expose(), by.reason().expose());
-    let (name_length, purpose_length) = (length(name.len())?, length(purpose.len())?);
     let mut flush = |waiting: &mut Vec<SecretBytes>| {
-        let mut bytes: Vec<&[u8]> = vec![&[CODEC, BY]];
-        bytes.extend([&name_length, name.as_bytes()]);
-        bytes.extend([&purpose_length, purpose.as_bytes()]);
-        bytes.extend(waiting.iter().map(SecretBytes::expose));
         let intent = identify(left.len());
-        let body = sealing::seal(target.keys.intents(), &place(target, intent), &bytes)?;
+        let body = sealed(by, waiting, |parts| {
+            sealing::seal(target.keys.intents(), &place(target, intent), parts)
+        })?;
         writing.insert_intent(intent, target.class(), &body)?;
         left.push(intent);
         waiting.clear();
@@ -156,6 +168,29 @@ pub(super) fn leave(
     }
     flush(&mut waiting)?;
     Ok(left)
+}
+
+/// One step for somebody, as an intent has it.
+pub(super) fn seal_step(
+    by: &Actor,
+    step: &Step,
+    seal: impl FnOnce(&[&[u8]]) -> Result<Sealed>,
+) -> Result<Sealed> {
+    sealed(by, &[encode(step)?], seal)
+}
+
+fn sealed(
+    by: &Actor,
+    steps: &[SecretBytes],
+    seal: impl FnOnce(&[&[u8]]) -> Result<Sealed>,
+) -> Result<Sealed> {
+    let (name, purpose) = (by.name().expose(), by.reason().expose());
+    let (name_length, purpose_length) = (length(name.len())?, length(purpose.len())?);
+    let mut parts: Vec<&[u8]> = vec![&[CODEC, BY]];
+    parts.extend([&name_length, name.as_bytes()]);
+    parts.extend([&purpose_length, purpose.as_bytes()]);
+    parts.extend(steps.iter().map(SecretBytes::expose));
+    seal(&parts)
 }
 
 /// Finishes whatever waits for the open classes.
@@ -179,7 +214,7 @@ fn settle_each(open: &OpenClasses, done: &mut Vec<(Class, Vec<Step>)>) -> Result
             let waiting = |reading: &Reading<'_>| reading.intent_for(class);
             while let Some((intent, body)) = holder.store.read(waiting)? {
                 let opened = sealing::open(target.keys.intents(), &place(target, intent), body)?;
-                let (by, steps) = decode(opened.expose(), target)?;
+                let (by, steps) = decode(opened.expose(), class)?;
                 open.name_durably()?;
                 let written = target.write(|writing| {
                     let mut part = Part::of(target, writing, false);
@@ -271,6 +306,15 @@ fn encode(step: &Step) -> Result<SecretBytes> {
             part(&length(name.expose().len())?);
             part(name.expose().as_bytes());
         }
+        Step::TakeDeposit(id) => {
+            part(&[TAKE_DEPOSIT]);
+            part(&id.to_bytes());
+        }
+        Step::SetAside(id, why) => {
+            part(&[SET_ASIDE]);
+            part(&id.to_bytes());
+            part(&[*why]);
+        }
     }
     let parts: Vec<&[u8]> = parts.iter().map(SecretBytes::expose).collect();
     Ok(SecretBytes::concatenation(&parts))
@@ -297,8 +341,8 @@ fn length(length: usize) -> Result<[u8; 4]> {
         .map_err(|_| ErrorKind::InvalidRecord.into())
 }
 
-/// For whom it is done, and what.
-fn decode(bytes: &[u8], target: &OpenClass) -> Result<(Actor, Vec<Step>)> {
+/// For whom it is done, and what, in a class.
+pub(super) fn decode(bytes: &[u8], target: Class) -> Result<(Actor, Vec<Step>)> {
     let (codec, rest) = bytes.split_first().ok_or(ErrorKind::TamperDetected)?;
     if *codec != CODEC {
         return Err(ErrorKind::UnsupportedFormat.into());
@@ -317,13 +361,19 @@ fn decode(bytes: &[u8], target: &OpenClass) -> Result<(Actor, Vec<Step>)> {
             REMOVE => Step::Remove(RecordId::from_bytes(reader.array()?)),
             MOVE_OUT => Step::MoveOut(RecordId::from_bytes(reader.array()?)),
             REMOVE_SUBJECT => Step::RemoveSubject(reader.text()?),
+            TAKE_DEPOSIT => Step::TakeDeposit(RecordId::from_bytes(reader.array()?)),
+            SET_ASIDE => {
+                let id = RecordId::from_bytes(reader.array()?);
+                let [why] = reader.array()?;
+                Step::SetAside(id, why)
+            }
             _ => return Err(ErrorKind::TamperDetected.into()),
         });
     }
     Ok((Actor::of(name, purpose), steps))
 }
 
-fn record(reader: &mut Reader<'_>, target: &OpenClass) -> Result<Record> {
+fn record(reader: &mut Reader<'_>, target: Class) -> Result<Record> {
     let id = RecordId::from_bytes(reader.array()?);
     let revision = u64::from_le_bytes(reader.array()?);
     let kind = reader.text()?;
@@ -333,7 +383,7 @@ fn record(reader: &mut Reader<'_>, target: &OpenClass) -> Result<Record> {
         _ => return Err(ErrorKind::TamperDetected.into()),
     };
     let content = SecretBytes::copy_of(reader.prefixed()?);
-    records::decode(content.into(), target.class(), kind, subject, id, revision)
+    records::decode(content.into(), target, kind, subject, id, revision)
 }
 
 /// Row numbers and revisions are stored as SQLite's signed integers.

@@ -4,12 +4,15 @@ use std::fmt;
 use std::ops::Deref;
 
 use super::audit_trail;
+use super::deposits::{self, Deposit};
 use super::handle::Session;
 use super::opening::Opening;
 use super::slots::Slots;
 use crate::audit::{AuditQuery, Entry, Event, Stage};
 use crate::error::Result;
+use crate::id::RecordId;
 use crate::keys::{ClassKeys, Credentials, SessionPolicy};
+use crate::records::Record;
 
 /// Priority, opened by fresh factors. Every method of [`Session`] reaches Priority as well when it
 /// is called on the lease.
@@ -47,6 +50,45 @@ impl Lease {
         let (unlocked, _) = self.session.prove(credentials)?;
         let (slot, reach) = (unlocked.slot, self.session.reach());
         self.session.inner().renew_lease(self.number, slot, reach)
+    }
+
+    /// What was deposited for Priority and is not among its records: what came while this lease was
+    /// open, and what was set aside because it could not be taken in.
+    ///
+    /// # Errors
+    ///
+    /// Those of a [`Session`].
+    pub fn deposits(&self) -> Result<Vec<Deposit>> {
+        deposits::list(self.session.inner(), self.session.reach())
+    }
+
+    /// Takes in what was deposited since the lease began; how many records. Stepping up does the
+    /// same, and goes on where it fails.
+    ///
+    /// # Errors
+    ///
+    /// Those of a [`Session`]; what was not taken in still waits.
+    pub fn take_in_deposits(&self) -> Result<u64> {
+        deposits::take_in_now(self.session.inner(), self.session.reach())
+    }
+
+    /// Reads what was deposited under an identity and is not yet among the records: a new record,
+    /// which may be put. `None` where there is none or it does not open.
+    ///
+    /// # Errors
+    ///
+    /// Those of a [`Session`].
+    pub fn deposited(&self, id: RecordId) -> Result<Option<Record>> {
+        deposits::read(self.session.inner(), self.session.reach(), id)
+    }
+
+    /// Removes a deposit that was set aside; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// Those of a [`Session`].
+    pub fn discard_deposit(&self, id: RecordId) -> Result<bool> {
+        deposits::discard(self.session.inner(), self.session.reach(), id)
     }
 
     /// Writes the entries of the audit trails that are wanted to `out`, as FHIR R4 `AuditEvent`
@@ -92,9 +134,11 @@ impl Lease {
     /// Those of [`Session::anchor`].
     pub(crate) fn accept(&self) -> Result<()> {
         let (inner, reach) = (self.session.inner(), self.session.reach());
-        inner.with(reach, |open| {
-            inner.note_or_owe(open, Entry::done(&inner.actor(reach), Event::Restored))
-        })?;
+        if inner.opening.freshness.needs_acceptance() {
+            inner.with(reach, |open| {
+                inner.note_or_owe(open, Entry::done(&inner.actor(reach), Event::Restored))
+            })?;
+        }
         inner.accept(reach)
     }
 

@@ -1,8 +1,10 @@
 //! How a lease begins and ends inside a session.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::classes::{Reach, open_class};
+use super::deposits;
 use super::live::{Inner, Phase};
 use super::timer;
 use crate::anchor::Anchored;
@@ -69,6 +71,10 @@ impl Inner {
             open.close_priority();
             noted?;
         }
+        // What cannot be taken in now still waits, and is no reason to keep the owner out.
+        let mut waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = deposits::take_in(open, &mut waiting);
+        drop(waiting);
         let lease = self.leases.fetch_add(1, Ordering::Relaxed);
         open.lease = Some(lease);
         self.watch.begin_lease(&self.opening.policy());

@@ -181,7 +181,7 @@ impl Inner {
             self.reads().open(Class::Emergency, 0, &anything);
         }
         let by = self.actor(Reach::OWN);
-        self.note_or_owe(open, Entry::done(&by, event))?;
+        self.note_beginning(open, Entry::done(&by, event))?;
         self.opening.with_dir(|dir| {
             dir.fill_reserve();
             Ok(())

@@ -34,6 +34,10 @@ impl Noted {
         self.others.push(Event::SubjectErased(key));
     }
 
+    pub(super) fn set_aside(&mut self, id: RecordId, why: u8) {
+        self.others.push(Event::SetAside(id, why));
+    }
+
     pub(super) fn expired_erased(&mut self, records: u64) {
         if records > 0 {
             self.others.push(Event::ExpiredErased(records));

@@ -1,17 +1,22 @@
 //! The vector of docs/spec/vectors, which another implementation wrote, read by this one.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 
+use super::intent::{self, Step};
+use super::outside::open_event_bytes;
 use super::state::{Rows, State, open_entry, open_root};
 use crate::audit;
 use crate::class::Class;
+use crate::fs::VaultDir;
 use crate::id::{KeyId, RecordId, VaultId, decode_hex, encode_hex};
 use crate::keys::{
-    Chain, ClassKeys, Credentials, EmergencyCode, Factors, KeyShare, Passphrase, Purpose,
+    Chain, ClassKeys, Credentials, EmergencyCode, Factors, Inbox, KeyShare, Passphrase, Purpose,
     RecoveryCode, ShareError, ShareSink, SlotKind, StoredHeader, TokenSpace, WrapPurpose,
 };
 use crate::records;
-use crate::sealing::{self, Context, Sealed, Table, Unit};
+use crate::sealing::{self, Context, Mail, Sealed, Table, Unit};
 use crate::secret::{SecretKey, SecretText};
 
 struct Vector(Value);
@@ -313,6 +318,55 @@ fn the_audit_trail_of_the_vector_is_the_one_that_this_crate_would_write() {
         &mark.link,
     ];
     assert_eq!(bytes.concat(), vector.bytes("/anchored"));
+}
+
+#[test]
+fn the_mail_of_the_vector_opens_and_goes_to_the_same_keys() {
+    let text = include_str!("../../docs/spec/vectors/inbox.json");
+    let vector = Vector(serde_json::from_str(text).expect("the vector is JSON"));
+    let vault = VaultId::from_bytes(vector.array("/vault"));
+    let keys =
+        |class, name| ClassKeys::derive(vault, class, vector.key(&format!("/class_keys/{name}")));
+    let (standard, priority) = (
+        keys(Class::Standard, "standard"),
+        keys(Class::Priority, "priority"),
+    );
+    let inbox = Inbox::of(&standard, &priority);
+    assert_eq!(inbox.standard, vector.array("/public/standard"));
+    assert_eq!(inbox.priority, vector.array("/public/priority"));
+    let id = RecordId::from_bytes(vector.array("/id"));
+    let psk = standard.deposits();
+    let mail = Mail {
+        place: Context {
+            row: id,
+            ..Context::of_class(vault, Class::Priority, Table::Deposit, 0)
+        },
+        psk: Some(&psk),
+    };
+    let deposit = Sealed::from_stored(vector.bytes("/deposit"));
+    let opened = sealing::collect(&priority.inbox(), &mail, deposit).expect("the deposit opens");
+    assert_eq!(opened.expose(), vector.bytes("/content"));
+    let (by, step) = intent::decode(opened.expose(), Class::Priority).expect("it decodes");
+    assert_eq!(by.name().expose(), "ada");
+    let [Step::Put(record)] = step.as_slice() else {
+        panic!("a deposit puts one record")
+    };
+    assert_eq!(record.body(), br#"{"value": 2.00}"#);
+    assert_eq!(record.stored.map(|own| own.id), Some(id));
+
+    let scratch = tempfile::tempdir().expect("a directory");
+    let there = std::fs::canonicalize(scratch.path()).expect("a path");
+    let dir = VaultDir::create(&there.join("vault")).expect("a directory");
+    std::fs::write(there.join("vault/events"), vector.bytes("/file")).expect("a file");
+    std::fs::set_permissions(there.join("vault/events"), PermissionsExt::from_mode(0o600))
+        .expect("a mode");
+    let frames = dir.read_events().expect("the file is read");
+    assert_eq!(frames.len(), 2);
+    for (at, frame) in frames.into_iter().enumerate() {
+        let event = open_event_bytes(&standard, frame).expect("the event opens");
+        assert_eq!(event.expose(), vector.bytes(&format!("/events/{at}")));
+        assert!(audit::decode(event.expose()).is_ok());
+    }
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub(super) struct State {
     pub(super) chain: Chain,
     /// The first entry of an emergency access that the owner has not taken notice of; 0 for none.
     pub(super) notice: u64,
+    /// Which event from outside was the last that was taken in; zero for none (spec 10).
+    pub(super) event: [u8; 16],
 }
 
 /// The state that is committed, and the one that the transaction under way is making.
@@ -48,6 +50,7 @@ impl State {
             rows: Rows::NONE,
             chain: Chain::make(keys.vault(), keys.class())?,
             notice: 0,
+            event: [0; 16],
         })
     }
 
@@ -57,7 +60,7 @@ impl State {
     }
 
     pub(super) fn seal(&self, keys: &ClassKeys) -> Result<Sealed> {
-        let parts: [&[u8]; 7] = [
+        let parts: [&[u8]; 8] = [
             &[STATE_CODEC],
             &self.generation.to_le_bytes(),
             &self.rows.to_bytes(),
@@ -65,6 +68,7 @@ impl State {
             &self.chain.link(),
             self.chain.key().expose(),
             &self.notice.to_le_bytes(),
+            &self.event,
         ];
         sealing::seal(keys.settings(), &place(keys), &parts)
     }
@@ -84,6 +88,7 @@ impl State {
             Ok::<(), Error>(())
         })?;
         let notice = u64::from_le_bytes(reader.array()?);
+        let event = reader.array()?;
         if reader.left() > 0 {
             return Err(ErrorKind::TamperDetected.into());
         }
@@ -92,6 +97,7 @@ impl State {
             rows,
             chain: Chain::at(keys.vault(), keys.class(), entries, link, key),
             notice,
+            event,
         })
     }
 
@@ -230,6 +236,11 @@ impl OpenClass {
     /// Adds an entry to the audit trail, within a [`write`](Self::write).
     pub(super) fn append(&self, writing: &Writing<'_>, entry: &Entry) -> Result<()> {
         self.standing().draft().append(&self.keys, writing, entry)
+    }
+
+    /// Which event from outside was taken in last, within a [`write`](Self::write).
+    pub(super) fn take_event(&self, event: [u8; 16]) {
+        self.standing().draft().event = event;
     }
 
     /// A row is there that was not, within a [`write`](Self::write).

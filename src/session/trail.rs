@@ -74,7 +74,31 @@ impl Inner {
         entries: &[Entry],
     ) -> Result<()> {
         let waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
-        note(open, class, entries, waiting)
+        note(open, class, entries, None, waiting)
+    }
+
+    /// Writes the first entry of a session, after those of what happened while the vault was locked.
+    ///
+    /// # Errors
+    ///
+    /// As for [`note_or_owe`](Self::note_or_owe).
+    pub(super) fn note_beginning(&self, open: &OpenClasses, entry: Entry) -> Result<()> {
+        let home = open.home()?;
+        if home.class() != Class::Standard {
+            return self.note_or_owe(open, entry);
+        }
+        let mut outside = self.opening.outside(home);
+        outside.entries.push(entry);
+        let waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        match note(open, home, &outside.entries, outside.last, waiting) {
+            Ok(()) => self.opening.forget_outside(),
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
+                // The others wait in their file.
+                self.owed().extend(outside.entries.pop());
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Writes what has to go on although the disk is full: the entry is owed then.
@@ -178,7 +202,7 @@ impl Inner {
         if entries.is_empty() {
             return Ok(());
         }
-        let written = note(open, class, &entries, waiting);
+        let written = note(open, class, &entries, None, waiting);
         if written.is_err() {
             self.reads().put_back(class.class(), counted);
             entries.truncate(owed);
@@ -241,6 +265,7 @@ fn note(
     open: &OpenClasses,
     class: &OpenClass,
     entries: &[Entry],
+    outside: Option<[u8; 16]>,
     mut waiting: MutexGuard<'_, bool>,
 ) -> Result<()> {
     open.with_reserve(RoomFor::Entries, || {
@@ -248,6 +273,9 @@ fn note(
         // Until the end is seen, a panic included, there may be something to undo.
         *waiting = true;
         let written = class.write(|writing| {
+            if let Some(event) = outside {
+                class.take_event(event);
+            }
             let mut entries = entries.iter();
             entries.try_for_each(|entry| class.append(writing, entry))
         });

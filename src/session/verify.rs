@@ -22,7 +22,7 @@ use crate::storage::{Reading, Row};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verification {
-    /// How many records and earlier revisions were opened.
+    /// How many records, earlier revisions and deposits there are; the first two were opened.
     pub records: u64,
     /// How many entries of the audit trails were followed.
     pub entries: u64,
@@ -162,6 +162,12 @@ impl Check<'_> {
                 let opened = self.class.open_earlier(reading, row).map(drop);
                 self.judge(id, opened)?;
             }
+        }
+        let mut last = i64::MIN;
+        while let Some(row) = reading.deposit_beyond(last)? {
+            self.go_on()?;
+            last = row.number;
+            self.count(&mut rows, Table::Deposit, row.id, 0, &row.body);
         }
         if rows != state.rows {
             self.fault(FaultKind::Records);

@@ -8,6 +8,7 @@
 
 mod audit;
 mod connection;
+mod deposits;
 mod failure;
 mod freed;
 mod heap;
@@ -25,6 +26,7 @@ mod store;
 mod vacuum;
 mod vfs;
 
+pub(crate) use deposits::DepositRow;
 pub(crate) use heap::sqlite_heap_is_wiped;
 pub(crate) use names::{StoredSubject, StoredTerm};
 pub(crate) use rows::{EarlierRow, Gone, IndexEntry, Row};

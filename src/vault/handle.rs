@@ -121,9 +121,10 @@ impl Vault {
         let by = credentials.actor()?;
         self.opening.check_idle()?;
         let factors = Factors::of(credentials);
+        let purpose = WrapPurpose::Standard;
         let unlocked = self
             .opening
-            .unlock(kind, WrapPurpose::Standard, factors, None)?;
+            .unlock_from_outside(kind, purpose, factors, None, &by)?;
         self.opening.heal();
         Session::begin(&self.opening, unlocked, Duration::MAX, Accept::Fresh, by)
     }
@@ -156,7 +157,10 @@ impl Vault {
         let by = credentials.actor()?;
         self.opening.check_idle()?;
         let factors = Factors::of(credentials);
-        let unlock = |purpose| self.opening.unlock(kind, purpose, factors, None);
+        let unlock = |purpose| {
+            self.opening
+                .unlock_from_outside(kind, purpose, factors, None, &by)
+        };
         let (standard, priority) = (
             unlock(WrapPurpose::Standard)?,
             unlock(WrapPurpose::Priority)?,
@@ -187,9 +191,10 @@ impl Vault {
         self.opening.check_idle()?;
         let purpose = WrapPurpose::Emergency;
         let code = Some(Code::Emergency(code));
-        let unlocked =
-            self.opening
-                .unlock(SlotKind::Emergency, purpose, Factors::default(), code)?;
+        let (kind, factors) = (SlotKind::Emergency, Factors::default());
+        let unlocked = self
+            .opening
+            .unlock_from_outside(kind, purpose, factors, code, &by)?;
         EmergencySession::begin(&self.opening, unlocked, by)
     }
 

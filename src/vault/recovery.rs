@@ -23,6 +23,7 @@ pub struct Recovery<'a> {
     new: Credentials<'a>,
     code: RecoveryCode,
     by: Actor,
+    accept: Accept,
 }
 
 impl<'a> Recovery<'a> {
@@ -38,8 +39,9 @@ impl<'a> Recovery<'a> {
         let new_kind = new.slot_kind().filter(|kind| kind.is_everyday());
         check_passphrase(new_kind.ok_or(ErrorKind::NoMatchingSlot)?, new.words())?;
         let (factors, code) = (Factors::of(old), old.code());
-        let standard = opening.unlock(kind, WrapPurpose::Standard, factors, code)?;
-        let priority = opening.unlock(kind, WrapPurpose::Priority, factors, code)?;
+        let unlock = |purpose| opening.unlock_from_outside(kind, purpose, factors, code, &by);
+        let standard = unlock(WrapPurpose::Standard)?;
+        let priority = unlock(WrapPurpose::Priority)?;
         opening.heal();
         let code = RecoveryCode::make()?;
         Ok(Self {
@@ -49,7 +51,19 @@ impl<'a> Recovery<'a> {
             new,
             code,
             by,
+            accept: Accept::LostAnchor,
         })
+    }
+
+    /// Accepts a vault that is older than its anchor says, because a backup was put back on purpose:
+    /// what [`Vault::unlock_restored`](crate::Vault::unlock_restored) does for everyday factors. The
+    /// audit trail says so.
+    ///
+    /// # Security
+    ///
+    /// What an attacker put back is accepted as well. Ask the person whether a backup was restored.
+    pub fn accept_restored(&mut self) {
+        self.accept = Accept::Anything;
     }
 
     /// The new code, in place of the one that was used. Show it once.
@@ -63,7 +77,8 @@ impl<'a> Recovery<'a> {
     ///
     /// [`ErrorKind::RecoveryCodeMistyped`], [`ErrorKind::RecoveryNotConfirmed`],
     /// [`ErrorKind::SessionActive`] while the vault is open, [`ErrorKind::RollbackDetected`] where it
-    /// is older than its anchor says (that the anchor is lost is no error here),
+    /// is older than its anchor says, unless that is [accepted](Self::accept_restored) (that the
+    /// anchor is lost is no error here),
     /// [`ErrorKind::SlotTableFull`] where emergency slots leave no room for the new ones, those of a
     /// [`Session`], of the share and of the files. Whatever the error, the header is the old one and the old code still holds.
     /// Confirming may be tried again, unless the databases did not open, or a limit of the
@@ -77,7 +92,7 @@ impl<'a> Recovery<'a> {
         if self.open.is_none() {
             self.opening.check_idle()?;
             let [standard, priority] = self.keys.take().ok_or(ErrorKind::Locked)?;
-            let (accept, by) = (Accept::LostAnchor, self.by.clone());
+            let (accept, by) = (self.accept, self.by.clone());
             let session = Session::begin(self.opening, standard, Duration::MAX, accept, by)?;
             let lease = session.lease(priority, Factors::default())?;
             // A lost anchor is established again. Where that cannot be now, it is when the session

@@ -11,7 +11,9 @@ use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir};
 use crate::id::VaultId;
-use crate::keys::{ClassKeys, Credentials, Factors, Header, KdfParameters, RecoveryCode, Slot};
+use crate::keys::{
+    ClassKeys, Credentials, Factors, Header, Inbox, KdfParameters, RecoveryCode, Slot,
+};
 use crate::session::{
     Attempts, NewSlot, Opening, check_passphrase, create_database, recovery_slots,
 };
@@ -112,6 +114,7 @@ impl<'a> Setup<'a> {
             generation: 1,
             policy: self.options.session_policy,
             anchored: self.options.anchor.is_some(),
+            inbox: Inbox::of(standard, priority),
             slots,
             retired: Vec::new(),
         };

@@ -35,6 +35,15 @@ const CALLS: &[Call] = &[
     ("commit", |lease, _| {
         lease.commit(&Batch::from_iter([secret()])).map(drop)
     }),
+    ("deposit", |lease, _| lease.deposit(&secret()).map(drop)),
+    ("deposits", |lease, _| lease.deposits().map(drop)),
+    ("take_in_deposits", |lease, _| {
+        lease.take_in_deposits().map(drop)
+    }),
+    ("deposited", |lease, _| lease.deposited(nobody()).map(drop)),
+    ("discard_deposit", |lease, _| {
+        lease.discard_deposit(nobody()).map(drop)
+    }),
     ("get", |lease, _| lease.get(nobody()).map(drop)),
     ("get_many", |lease, _| lease.get_many(&[nobody()]).map(drop)),
     ("history", |lease, _| lease.history(nobody()).map(drop)),
@@ -197,7 +206,11 @@ fn without_step_up_a_priority_record_cannot_be_read_listed_counted_or_known_to_e
         )
     };
     let before = told(&session, nobody());
+    // What was deposited is out of reach as well, before it is taken in and after.
+    let deposited = session.deposit(&secret()).unwrap();
+    assert_eq!(told(&session, deposited), before);
     let lease = session.step_up(&scene.factors()).unwrap();
+    assert!(lease.get(deposited).unwrap().is_some(), "the control");
     let id = lease.put(secret()).unwrap().id;
     lease.put(secret().client("c1", 1)).unwrap();
     assert!(lease.get(id).unwrap().is_some(), "the control");
@@ -209,7 +222,7 @@ fn without_step_up_a_priority_record_cannot_be_read_listed_counted_or_known_to_e
     let lease = session.step_up(&scene.factors()).unwrap();
     assert_eq!(
         lease.count(&Query::new().class(Class::Priority)).unwrap(),
-        2
+        3
     );
 }
 

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::params;
+use sha2::{Digest, Sha256};
 use vitalock::{
     Actor, AuditAction, AuditEntry, AuditQuery, Class, Credentials, EmergencyCode, ErrorKind,
     Fault, FaultKind, LockReason, Passphrase, Query, Record, RecordChange, Session, SessionPolicy,
-    SlotChange, Stage, Timestamp, Vault, Verification,
+    SlotChange, SlotKind, Stage, Timestamp, Vault, Verification,
 };
 
 use crate::support::anchors::Memory;
@@ -223,11 +224,193 @@ fn what_was_refused_stands_in_the_trail_and_so_does_what_was_tried_while_it_was_
     assert_eq!(
         failed,
         [
+            (AuditAction::UnlockFailed, ErrorKind::UnlockFailed.words()),
+            (AuditAction::UnlockFailed, ErrorKind::UnlockFailed.words()),
             (AuditAction::StepUp, ErrorKind::UnlockFailed.words()),
             (AuditAction::Changed, ErrorKind::LeaseRequired.words()),
             (AuditAction::Changed, ErrorKind::Conflict.words()),
         ]
     );
+}
+
+/// What was tried in vain, in the trail of Standard.
+fn tried(session: &Session) -> Vec<(Option<SlotKind>, Option<String>, String)> {
+    let query = AuditQuery::new().action(AuditAction::UnlockFailed);
+    let tried = entries(session, &query).into_iter().map(|entry| {
+        assert_eq!(
+            (entry.class(), entry.stage()),
+            (Class::Standard, Stage::Failed)
+        );
+        let actor = entry.actor().map(str::to_owned);
+        (
+            entry.slot_kind(),
+            actor,
+            entry.failure().unwrap().to_owned(),
+        )
+    });
+    tried.collect()
+}
+
+#[test]
+fn what_failed_while_it_was_locked_comes_into_the_trail_in_order_and_once() {
+    let (scratch, keystore, words) = (Scratch::new(), Keystore::new(), words());
+    let (vault, _) = make_vault(&scratch.vault(), &keystore);
+    let factors = Credentials::passphrase(&words).and(&keystore);
+    let session = vault.unlock(&factors).unwrap();
+    let lease = session.step_up(&factors).unwrap();
+    lease.slots().add_emergency().unwrap();
+    drop(lease);
+    session.lock();
+    drop(session);
+    let before = Timestamp::now();
+    let wrong_words = Passphrase::new(b"five loud herons wade here").unwrap();
+    let child = Actor::new("canary-child").purpose("canary-play");
+    let wrong = Credentials::passphrase(&wrong_words).and(&keystore);
+    assert_eq!(kind(vault.unlock(&wrong)), Some(ErrorKind::UnlockFailed));
+    let code = EmergencyCode::parse(b"0000-0000-0000-0000-0000-0000-0000");
+    assert!(code.is_err(), "a code that is mistyped is never tried");
+    assert_eq!(
+        kind(vault.unlock(&wrong.by(&child))),
+        Some(ErrorKind::UnlockFailed)
+    );
+    let alone = Credentials::share(&keystore);
+    assert_eq!(kind(vault.unlock(&alone)), Some(ErrorKind::NoMatchingSlot));
+    let empty = Keystore::new();
+    let missing = Credentials::passphrase(&words).and(&empty);
+    assert_eq!(kind(vault.unlock(&missing)), Some(ErrorKind::ShareMissing));
+    let after = Timestamp::now();
+    // Nobody without the key reads who it was.
+    let file = scratch.vault().join("events");
+    let locked = std::fs::read(&file).unwrap();
+    assert!(!locked.windows(6).any(|window| window == b"canary"));
+    assert!(locked.len() > 3 * 256);
+
+    let primary = Some(SlotKind::Primary);
+    let words_of = |kind: ErrorKind| kind.words().to_owned();
+    let wanted = [
+        (primary, None, words_of(ErrorKind::UnlockFailed)),
+        (
+            primary,
+            Some("canary-child".to_owned()),
+            words_of(ErrorKind::UnlockFailed),
+        ),
+        (primary, None, words_of(ErrorKind::ShareMissing)),
+    ];
+    let session = vault.unlock(&factors).unwrap();
+    assert_eq!(tried(&session), wanted);
+    let trail = of(&session, Class::Standard);
+    let unlocked = trail
+        .iter()
+        .rposition(|entry| entry.action() == AuditAction::Unlocked);
+    let unlocked = unlocked.unwrap();
+    let of_them = &trail[unlocked - 3..unlocked];
+    assert!(
+        of_them
+            .iter()
+            .all(|entry| entry.action() == AuditAction::UnlockFailed)
+    );
+    assert!(
+        of_them
+            .iter()
+            .all(|entry| before <= entry.at() && entry.at() <= after)
+    );
+    assert_eq!(
+        trail[unlocked].failed_attempts().len(),
+        1,
+        "and how many there were"
+    );
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), 0);
+    session.lock();
+    drop(session);
+    // A crash, or somebody, leaves the file as it was: nothing is taken in twice.
+    std::fs::write(&file, &locked).unwrap();
+    let session = vault.unlock(&factors).unwrap();
+    assert_eq!(tried(&session), wanted);
+    session.lock();
+    drop(session);
+    // What comes after what was left is taken in.
+    std::fs::write(&file, &locked).unwrap();
+    assert_eq!(kind(vault.unlock(&missing)), Some(ErrorKind::ShareMissing));
+    let session = vault.unlock(&factors).unwrap();
+    assert_eq!(tried(&session).len(), 4);
+    assert_eq!(session.verify().unwrap().faults, []);
+}
+
+#[test]
+fn what_is_forged_or_damaged_among_the_events_is_told_and_keeps_nobody_out() {
+    let (scratch, keystore, words) = (Scratch::new(), Keystore::new(), words());
+    let (vault, _) = make_vault(&scratch.vault(), &keystore);
+    let factors = Credentials::passphrase(&words).and(&keystore);
+    let empty = Keystore::new();
+    let missing = Credentials::passphrase(&words).and(&empty);
+    let file = scratch.vault().join("events");
+    let tampered = |session: &Session| {
+        let query = AuditQuery::new().action(AuditAction::Tampered);
+        entries(session, &query).len()
+    };
+    let mut told = 0;
+    let mut known = 0;
+    for (name, change, tells) in [
+        (
+            "as it was",
+            (|_: &mut Vec<u8>| {}) as fn(&mut Vec<u8>),
+            false,
+        ),
+        ("torn", |bytes| bytes.truncate(bytes.len() - 1), false),
+        ("empty", |bytes| bytes.clear(), false),
+        (
+            "no frame",
+            |bytes| bytes.iter_mut().for_each(|byte| *byte ^= 1),
+            false,
+        ),
+        (
+            "a frame that does not open",
+            |bytes| {
+                let length = bytes.len();
+                bytes[40] ^= 1;
+                let hash = Sha256::digest(&bytes[4..length - 8]);
+                bytes[length - 8..].copy_from_slice(&hash[..8]);
+            },
+            true,
+        ),
+        ("too long", |bytes| bytes.resize(200_000, 0), true),
+    ] {
+        assert_eq!(kind(vault.unlock(&missing)), Some(ErrorKind::ShareMissing));
+        let mut bytes = std::fs::read(&file).unwrap();
+        change(&mut bytes);
+        std::fs::write(&file, bytes).unwrap();
+        let session = vault.unlock(&factors).unwrap();
+        told += usize::from(tells);
+        known += usize::from(name == "as it was");
+        assert_eq!(
+            (tampered(&session), tried(&session).len()),
+            (told, known),
+            "{name}"
+        );
+        assert_eq!(session.verify().unwrap().faults, []);
+        session.lock();
+        drop(session);
+        let _ = std::fs::remove_file(&file);
+    }
+}
+
+#[test]
+fn however_often_it_is_tried_the_events_take_little_room() {
+    let (scratch, keystore, words) = (Scratch::new(), Keystore::new(), words());
+    let (vault, _) = make_vault(&scratch.vault(), &keystore);
+    let empty = Keystore::new();
+    let missing = Credentials::passphrase(&words).and(&empty);
+    for _ in 0..500 {
+        assert_eq!(kind(vault.unlock(&missing)), Some(ErrorKind::ShareMissing));
+    }
+    let length = std::fs::metadata(scratch.vault().join("events"))
+        .unwrap()
+        .len();
+    assert!((100_000..=131_072).contains(&length), "{length}");
+    let factors = Credentials::passphrase(&words).and(&keystore);
+    let session = vault.unlock(&factors).unwrap();
+    assert!((300..500).contains(&tried(&session).len()));
+    session.lock();
 }
 
 #[test]

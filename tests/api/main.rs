@@ -14,6 +14,7 @@ mod anchor;
 mod audit;
 mod concurrency;
 mod credentials;
+mod deposits;
 mod erasure;
 mod lifecycle;
 mod model;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 
-use vitalock::{ErrorKind, Vault};
+use vitalock::{ErrorKind, Passphrase, Vault};
 
 use crate::process::{STRANGER, factors, is_root, make_plain};
 use crate::support::{Scratch, words};
@@ -118,24 +118,41 @@ fn seen(root: &Path, planted: &str) -> Vec<Found> {
     all
 }
 
-/// The reserve is room and nothing else: without it the vault works, and nothing is taken for it.
+/// The reserve is room, and the events are only told: without them the vault works, and nothing is
+/// taken for them.
 #[test]
-fn what_stands_in_the_place_of_the_reserve_is_left_alone() {
-    for (name, plant, _) in plants("what_stands_in_the_place_of_the_reserve_is_left_alone") {
-        let scratch = fresh();
-        assert_eq!(all_the_way(&scratch.vault()), None, "it makes the reserve");
-        let place = scratch.vault().join("reserve");
-        assert!(fs::metadata(&place).unwrap().len() > 0);
-        plant(&place, &scratch.path().join("aside"));
-        let of_it = || {
-            let mut all = tree(scratch.path());
-            all.retain(|found| ["vault/reserve", "aside"].contains(&found.name.as_str()));
-            all
-        };
-        let before = of_it();
-        assert_eq!(all_the_way(&scratch.vault()), None, "{name}");
-        assert_eq!(of_it(), before, "{name}");
+fn what_stands_in_the_place_of_the_reserve_or_the_events_is_left_alone() {
+    let test = "what_stands_in_the_place_of_the_reserve_or_the_events_is_left_alone";
+    for (name, plant, _) in plants(test) {
+        for file in ["reserve", "events"] {
+            let scratch = fresh();
+            fails_once(&scratch.vault());
+            let events = fs::read(scratch.vault().join("events")).unwrap();
+            assert_eq!(all_the_way(&scratch.vault()), None, "it makes the reserve");
+            fs::write(scratch.vault().join("events"), events).unwrap();
+            let place = scratch.vault().join(file);
+            assert!(fs::metadata(&place).unwrap().len() > 0);
+            plant(&place, &scratch.path().join("aside"));
+            let of_it = || {
+                let mut all = tree(scratch.path());
+                let names = [format!("vault/{file}"), "aside".to_owned()];
+                all.retain(|found| names.contains(&found.name));
+                all
+            };
+            let before = of_it();
+            fails_once(&scratch.vault());
+            assert_eq!(all_the_way(&scratch.vault()), None, "{file}: {name}");
+            assert_eq!(of_it(), before, "{file}: {name}");
+        }
     }
+}
+
+/// An attempt that the trail will tell of.
+fn fails_once(dir: &Path) {
+    let other = Passphrase::new(b"five loud herons wade here").unwrap();
+    let vault = Vault::open(dir).unwrap();
+    let failed = vault.unlock(&factors(&other)).unwrap_err().kind();
+    assert_eq!(failed, ErrorKind::UnlockFailed);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes vault.json, a header and rows of one vault with every input fixed, audit.json, a trail of two
-entries, and pages.json, a small sealed database with a commit in its log.
+entries, inbox.json, a deposit and a file of events, and pages.json, a small sealed database with a
+commit in its log.
 
 An implementation of docs/spec that shares no code with the crate: hashes from the standard library,
-AES-GCM, AES and Argon2id from the PyPI package `cryptography` (44 or later). The crate's tests read
+AES-GCM, AES, X25519 and Argon2id from the PyPI package `cryptography` (44 or later). The crate's tests read
 what it wrote. Run it again after a change of the specification; its output does not change by itself, which
 `make test` checks by `make.py DIRECTORY`, where it writes there instead.
 The plain images of pages.json are made by hand, and shown to the `sqlite3` of the standard library.
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import unicodedata
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -147,10 +149,52 @@ def slot(kind, purposes, kdf=False, share=None, code=b"", escrow=False):
     return text
 
 
+# HPKE (RFC 9180) with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM.
+
+KEM, HPKE = b"KEM\x00\x20", b"HPKE\x00\x20\x00\x01\x00\x02"
+
+
+def labeled_extract(suite, salt, label, ikm):
+    return hmac.digest(salt or bytes(32), b"HPKE-v1" + suite + label + ikm, "sha256")
+
+
+def labeled_expand(suite, prk, label, info, length):
+    info = struct.pack(">H", length) + b"HPKE-v1" + suite + label + info
+    out, block, count = b"", b"", 0
+    while len(out) < length:
+        count += 1
+        block = hmac.digest(prk, block + info + bytes([count]), "sha256")
+        out += block
+    return out[:length]
+
+
+def key_pair(ikm):
+    private = labeled_expand(KEM, labeled_extract(KEM, b"", b"dkp_prk", ikm), b"sk", b"", 32)
+    private = X25519PrivateKey.from_private_bytes(private)
+    return private, private.public_key().public_bytes_raw()
+
+
+def mail(name, to, key_class, psk, plain, associated):
+    ephemeral, enc = key_pair(fixed("ephemeral key " + name, 32))
+    shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(to))
+    shared = labeled_extract(KEM, b"", b"eae_prk", shared)
+    shared = labeled_expand(KEM, shared, b"shared_secret", enc + to, 32)
+    info = lp(b"vitalock/1/mail") + vault + bytes([CLASSES[key_class]])
+    mode, psk_id = (b"\x01", b"vitalock/1/deposit") if psk else (b"\x00", b"")
+    schedule = mode + labeled_extract(HPKE, b"", b"psk_id_hash", psk_id)
+    schedule += labeled_extract(HPKE, b"", b"info_hash", info)
+    secret = labeled_extract(HPKE, shared, b"secret", psk)
+    key = labeled_expand(HPKE, secret, b"key", schedule, 32)
+    nonce = labeled_expand(HPKE, secret, b"base_nonce", schedule, 12)
+    return b"\x01" + enc + AESGCM(key).encrypt(nonce, plain, associated)
+
+
+inbox = {name: key_pair(derived(name, "inbox"))[1] for name in ["standard", "priority"]}
 both = ["standard", "priority"]
 recovery, emergency = code_key(recovery_bits, 2), code_key(emergency_bits, 1)
 header = f"vitalock 1\nsuite 1\nvault {vault.hex()}\ngeneration 7\n"
 header += "session idle=240 absolute=28800 background=15\nlease seconds=90 reads=50\nanchor kept\n"
+header += f"inbox standard={inbox['standard'].hex()} priority={inbox['priority'].hex()}\n"
 header += slot("primary", both, kdf=True, share="vector-store")
 header += slot("biometric", ["standard"], share="vector-store")
 header += slot("recovery-share", both, share="vector-store", code=recovery)
@@ -253,7 +297,7 @@ for table, revision, name in [(1, 3, "record"), (2, 2, "earlier")]:
     total += int.from_bytes(hmac.digest(rows_key, message, "sha256"), "little")
 total = (total % 2**256).to_bytes(32, "little")
 generation, count = struct.pack("<Q", 9), struct.pack("<Q", len(events))
-state = b"\x01" + generation + total + count + link + chain + bytes(8)
+state = b"\x01" + generation + total + count + link + chain + bytes(8) + fixed("last event", 16)
 root = hmac.digest(rows_key, b"\x02" + generation + total + count + link, "sha256")[:16]
 write(
     "audit.json",
@@ -268,6 +312,41 @@ write(
         "record_id": record_id.hex(),
         "state": seal(derived("standard", "settings"), "state", state, place("standard", 6, number=2)).hex(),
         "anchored": (generation + root + count + link[:16]).hex(),
+    },
+)
+
+# A deposit for Priority, and two events from while the vault was locked.
+
+deposit_content = (
+    b"\x01\x01" + struct.pack("<qq", 1_700_000_000_000_005, 1_700_000_000_000_005)
+    + struct.pack("<qq", -5, 1_600_000_000_000_000) + lp(b"application/fhir+json") + b'{"value": 2.00}'
+)
+deposit = b"\x01\x06" + lp(b"ada") + lp(b"TREAT")
+deposit += b"\x01" + record_id + struct.pack("<Q", 1) + lp(kind.encode()) + b"\x01" + lp(subject.encode())
+deposit += lp(deposit_content)
+failures = [
+    audit_event(at, b"ada", b"", 3, b"the passphrase or key is wrong", 20, bytes([kind_of_slot]))
+    for at, kind_of_slot in [(1_700_000_000_000_006, 1), (1_700_000_000_000_007, 2)]
+]
+frames = b""
+for number, event in enumerate(failures, 1):
+    plain = lp(event).ljust(-(-len(lp(event)) // 256) * 256, b"\0")
+    letter = mail(f"event {number}", inbox["standard"], "standard", b"", plain, place("standard", 11))
+    frames += lp(letter) + hashlib.sha256(letter).digest()[:8]
+write(
+    "inbox.json",
+    {
+        "vault": vault.hex(),
+        "class_keys": {name: key.hex() for name, key in class_keys.items()},
+        "public": {name: key.hex() for name, key in inbox.items()},
+        "id": record_id.hex(),
+        "content": deposit.hex(),
+        "deposit": mail(
+            "deposit", inbox["priority"], "priority", derived("standard", "deposit"), deposit,
+            place("priority", 10, row=record_id),
+        ).hex(),
+        "events": [event.hex() for event in failures],
+        "file": frames.hex(),
     },
 )
 

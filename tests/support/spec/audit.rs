@@ -42,7 +42,7 @@ impl Entry {
             details: fields.rest().to_vec(),
             event,
         };
-        assert!((1..=3).contains(&entry.stage) && (1..=18).contains(&entry.what));
+        assert!((1..=3).contains(&entry.stage) && (1..=22).contains(&entry.what));
         assert_eq!(entry.failure.is_empty(), entry.stage != 3);
         entry
     }

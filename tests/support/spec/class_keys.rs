@@ -21,6 +21,8 @@ pub struct ClassKeys {
     pub entries: Key,
     pub audit_root: Key,
     pub rows: Key,
+    pub inbox: Key,
+    pub deposit: Key,
 }
 
 impl ClassKeys {
@@ -45,11 +47,13 @@ impl ClassKeys {
             entries: key("vitalock/1/entries"),
             audit_root: key("vitalock/1/audit-root"),
             rows: key("vitalock/1/rows"),
+            inbox: key("vitalock/1/inbox"),
+            deposit: key("vitalock/1/deposit"),
         }
     }
 
     /// Every key, with a name for reports.
-    pub fn all(&self) -> [(&'static str, Key); 14] {
+    pub fn all(&self) -> [(&'static str, Key); 16] {
         [
             ("class key", self.root),
             ("extracted class key", self.extracted),
@@ -65,6 +69,8 @@ impl ClassKeys {
             ("entries key", self.entries),
             ("audit-root key", self.audit_root),
             ("rows key", self.rows),
+            ("inbox key", self.inbox),
+            ("deposit key", self.deposit),
         ]
     }
 

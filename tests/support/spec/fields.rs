@@ -33,6 +33,10 @@ impl Fields<'_> {
         array(self.take(32))
     }
 
+    pub(super) fn id(&mut self) -> [u8; 16] {
+        array(self.take(16))
+    }
+
     pub(super) fn text(&mut self) -> String {
         let length = u32::from_le_bytes(array(self.take(4)));
         let length = usize::try_from(length).unwrap();

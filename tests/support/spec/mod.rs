@@ -5,7 +5,7 @@
 //! **Never** calls this project: only the primitives come from elsewhere, and XAES-256-GCM is put
 //! together here from AES and AES-GCM.
 //! **Format** docs/spec/01-header.md, 02-keys.md, 03-sealed-record.md, 05-schema-and-pragmas.md,
-//! 06-page-seal.md, 08-anchor.md, 09-audit.md.
+//! 06-page-seal.md, 08-anchor.md, 09-audit.md, 10-inbox.md in part.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -63,6 +63,8 @@ pub struct Header {
     pub generation: u64,
     /// The lines of the policy, each after its first word.
     pub policy: [String; 2],
+    /// The public keys of Standard and Priority.
+    pub inbox: [Key; 2],
     pub slots: Vec<Slot>,
     pub retired: Vec<String>,
     /// Class, where its line begins, MAC; in the order of the file.
@@ -147,6 +149,12 @@ impl Header {
         check_policy(policy);
         let anchored = next("anchor ").unwrap().1;
         assert!(["kept", "none"].contains(&anchored));
+        let inbox = next("inbox ").unwrap().1.split_once(' ').unwrap();
+        let inbox = [
+            inbox.0.strip_prefix("standard=").unwrap(),
+            inbox.1.strip_prefix("priority=").unwrap(),
+        ]
+        .map(|key| array(&unhex(key)));
         let mut slots = Vec::new();
         while let Some((_, line)) = next("slot ") {
             let (_, kind) = line.split_once(' ').unwrap();
@@ -186,6 +194,7 @@ impl Header {
             vault,
             generation,
             policy: policy.map(str::to_owned),
+            inbox,
             slots,
             retired,
             macs,

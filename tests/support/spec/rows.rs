@@ -35,6 +35,8 @@ pub struct State {
     pub link: Key,
     pub next_key: Key,
     pub notice: u64,
+    /// Which event from outside was the last that was taken in.
+    pub event: [u8; 16],
     /// The key that the trail began with, sealed.
     pub root: Vec<u8>,
 }
@@ -221,6 +223,7 @@ impl Reader<'_> {
             link: fields.key(),
             next_key: fields.key(),
             notice: fields.number(),
+            event: fields.id(),
             root: root.clone(),
         };
         assert!(fields.rest().is_empty() && state.generation > 0);
@@ -233,6 +236,7 @@ impl Reader<'_> {
         for (table, sql) in [
             (1, "SELECT id, revision, body FROM records"),
             (2, "SELECT id, revision, body FROM revisions"),
+            (10, "SELECT id, 0, body FROM deposits"),
         ] {
             for (id, revision, body) in self.rows(sql, |row| {
                 Ok((

@@ -1,0 +1,132 @@
+//! What happens while the vault is locked, and its way into the trail (spec 10; R-122).
+
+use super::open_class::OpenClass;
+use super::opening::{Opening, Unlocked};
+use crate::actor::Actor;
+use crate::audit::{self, Entry, Event, Stage};
+use crate::class::Class;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::VaultId;
+use crate::keys::{ClassKeys, Code, Factors, SlotKind, WrapPurpose};
+use crate::sealing::{self, Context, Mail, Reader, Sealed, Table};
+use crate::secret::SecretBytes;
+
+/// What was brought in from outside.
+#[derive(Default)]
+pub(super) struct Outside {
+    pub(super) entries: Vec<Entry>,
+    /// What the last of them is told by.
+    pub(super) last: Option<[u8; 16]>,
+}
+
+/// The length of what is sealed is a multiple of this.
+const STEP: usize = 256;
+
+impl Opening {
+    /// Opens a wrap while the vault is locked; where that fails the trail will say so.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`unlock`](Self::unlock).
+    pub(crate) fn unlock_from_outside(
+        &self,
+        kind: SlotKind,
+        purpose: WrapPurpose,
+        factors: Factors<'_>,
+        code: Option<Code<'_>>,
+        by: &Actor,
+    ) -> Result<Unlocked> {
+        let unlocked = self.unlock(kind, purpose, factors, code);
+        if let Err(error) = &unlocked
+            && !matches!(error.kind(), ErrorKind::NoMatchingSlot | ErrorKind::Paused)
+        {
+            // It has failed, whether it can be said or not; how often, the table of attempts says.
+            let _ = self.note_outside(kind, by, error);
+        }
+        unlocked
+    }
+
+    fn note_outside(&self, kind: SlotKind, by: &Actor, error: &Error) -> Result<()> {
+        let entry = Entry::failed(by, Event::UnlockFailed(kind), error.kind().words());
+        let event = audit::encode(&entry);
+        let length = u32::try_from(event.expose().len()).map_err(|_| ErrorKind::Io)?;
+        let zeros = vec![0; (4 + event.expose().len()).next_multiple_of(STEP)];
+        let padding = zeros.get(4 + event.expose().len()..).unwrap_or_default();
+        let header = &self.newest().header;
+        let sealed = sealing::post(
+            &header.inbox.standard,
+            &mail(header.vault),
+            &[&length.to_le_bytes(), event.expose(), padding],
+        )?;
+        // One after another: each looks for the end of the file.
+        let _table = self.table();
+        self.with_dir(|dir| dir.append_event(sealed.as_bytes()))
+    }
+
+    /// What happened since Standard was last open.
+    pub(super) fn outside(&self, standard: &OpenClass) -> Outside {
+        let mut outside = Outside::default();
+        let tampered = Entry::failed(
+            &Actor::unnamed(),
+            Event::Tampered,
+            ErrorKind::TamperDetected.words(),
+        );
+        let Ok(frames) = self.with_dir(|dir| dir.read_events()) else {
+            outside.entries.push(tampered);
+            return outside;
+        };
+        let known = standard.standing().committed.event;
+        let told = |frame: &Vec<u8>| told_by(frame) == Some(known);
+        let first = frames.iter().rposition(told).map_or(0, |at| at + 1);
+        for frame in frames.into_iter().skip(first) {
+            let by = told_by(&frame);
+            match open_event(standard, frame) {
+                Ok(entry) => outside.entries.push(entry),
+                Err(_) => {
+                    outside.entries.push(tampered);
+                    outside.last = by.or(outside.last);
+                    break;
+                }
+            }
+            outside.last = by;
+        }
+        outside
+    }
+
+    /// Empties the file, once what was in it is in the trail.
+    pub(super) fn forget_outside(&self) {
+        let _table = self.table();
+        // Where it fails, nothing is taken in twice all the same.
+        let _ = self.with_dir(|dir| dir.forget_events());
+    }
+}
+
+/// The event in a frame, not yet believed.
+pub(super) fn open_event_bytes(standard: &ClassKeys, frame: Vec<u8>) -> Result<SecretBytes> {
+    let mail = mail(standard.vault());
+    let opened = sealing::collect(&standard.inbox(), &mail, Sealed::from_stored(frame))?;
+    let mut reader = Reader::over(opened.expose());
+    reader.prefixed().map(SecretBytes::copy_of)
+}
+
+fn open_event(standard: &OpenClass, frame: Vec<u8>) -> Result<Entry> {
+    let event = open_event_bytes(&standard.keys, frame)?;
+    let entry = audit::decode(event.expose())?;
+    match (&entry.event, entry.stage) {
+        (Event::UnlockFailed(_), Stage::Failed) => Ok(entry),
+        // Whoever knows the public key can write anything here; this is all that is believed.
+        _ => Err(ErrorKind::TamperDetected.into()),
+    }
+}
+
+/// The first half of the key that each piece of mail has of its own.
+fn told_by(frame: &[u8]) -> Option<[u8; 16]> {
+    frame.get(1..17)?.try_into().ok()
+}
+
+fn mail(vault: VaultId) -> Mail<'static> {
+    Mail {
+        place: Context::of_class(vault, Class::Standard, Table::Event, 0),
+        psk: None,
+    }
+}
