@@ -32,6 +32,8 @@ pub(crate) struct Life {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Step {
     Commit(Vec<Act>),
+    /// A record of Priority that is deposited, and taken in.
+    Deposit(Act),
     EraseSubject(u64),
     EraseExpired,
     AddTouch,
@@ -58,9 +60,10 @@ pub(crate) enum Act {
 }
 
 /// What the steps are, over and over.
-const ORDER: [&str; 19] = [
-    "put", "batch", "update", "large", "move", "expired", "erase", "touch", "lock", "batch",
-    "shrink", "subject", "put", "expire", "words", "mixed", "untouch", "update", "lock",
+const ORDER: [&str; 21] = [
+    "put", "batch", "deposit", "update", "large", "deposit", "move", "expired", "erase", "touch",
+    "lock", "batch", "shrink", "subject", "put", "expire", "words", "mixed", "untouch", "update",
+    "lock",
 ];
 
 impl Life {
@@ -92,6 +95,22 @@ impl Life {
         let place = usize::try_from(number % ORDER.len() as u64).unwrap();
         match ORDER[place] {
             "put" => Step::Commit(vec![self.new_record(&mut luck, 0, 3000, false)]),
+            "deposit" => match self.new_record(&mut luck, 0, 9000, false) {
+                Act::Put {
+                    kind,
+                    subject,
+                    body,
+                    expired,
+                    ..
+                } => Step::Deposit(Act::Put {
+                    kind,
+                    class: Class::Priority,
+                    subject,
+                    body,
+                    expired,
+                }),
+                erase => Step::Deposit(erase),
+            },
             "large" => Step::Commit(vec![self.new_record(&mut luck, 0, 150_000, false)]),
             "expired" => Step::Commit(vec![self.new_record(&mut luck, 0, 3000, true)]),
             "update" => Step::Commit(vec![self.next_revision(&mut luck, false)]),
@@ -127,6 +146,7 @@ impl Life {
     pub(crate) fn pass(&mut self) {
         match self.step() {
             Step::Commit(acts) => acts.into_iter().for_each(|act| self.act(act)),
+            Step::Deposit(act) => self.act(act),
             Step::EraseSubject(subject) => {
                 let name = name_of(subject);
                 self.seen
@@ -297,6 +317,7 @@ impl Living {
         let lease = self.lease();
         match step {
             Step::Commit(acts) => commit(lease, &acts),
+            Step::Deposit(act) => deposit(lease, &act),
             Step::EraseSubject(subject) => lease.erase_subject(&name_of(subject)),
             Step::EraseExpired => lease.erase_expired().map(drop),
             Step::Shrink => lease.shrink(u64::MAX).map(drop),
@@ -321,6 +342,26 @@ impl Living {
             Step::Lock => Ok(()),
         }
     }
+}
+
+fn deposit(lease: &Lease, act: &Act) -> Result<()> {
+    let Act::Put {
+        kind,
+        class,
+        subject,
+        body,
+        ..
+    } = act
+    else {
+        return Ok(());
+    };
+    let record = Record::new(kind, body.clone())
+        .class(*class)
+        .subject(&name_of(*subject))
+        .client(kind, 1);
+    lease.deposit(&record)?;
+    assert_eq!(lease.take_in_deposits()?, 1);
+    Ok(())
 }
 
 fn commit(lease: &Session, acts: &[Act]) -> Result<()> {

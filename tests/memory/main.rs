@@ -75,6 +75,7 @@ shapes! {
     erasing_a_person_takes_the_key_out_of_memory_at_once => shapes::erasing::erase_subject,
     removing_what_has_expired_leaves_nothing => shapes::erasing::expiry,
     ending_a_lease_takes_the_priority_keys_out_of_memory_at_once => shapes::leasing::lease,
+    depositing_for_priority_leaves_nothing => shapes::leasing::deposits,
     a_lease_left_open_while_the_session_locks_leaves_nothing => shapes::leasing::lock_under_lease,
     a_session_that_nobody_ends_leaves_nothing_when_its_limit_is_reached => shapes::expiring::idle,
     pausing_leaves_the_everyday_keys_and_nothing_else => shapes::expiring::paused,

@@ -27,6 +27,32 @@ pub(crate) fn lease(child: &Child) {
     lock(child, vault, session);
 }
 
+pub(crate) fn deposits(child: &Child) {
+    let vault = child.open();
+    let session = unlock(child, &vault);
+    put_and_read(child, &session);
+    for number in 0..3 {
+        let record = child.record(Class::Priority, number, 900);
+        let id = session.deposit(&record).unwrap();
+        drop(record);
+        // Neither the record nor a key of Priority is here, though it was just written.
+        child.stop("open");
+        let lease = step_up(child, &session);
+        check(child, &lease, id);
+        let other = child.record(Class::Priority, 10 + number, 5000);
+        let waits = session.deposit(&other).unwrap();
+        drop(other);
+        let read = lease.deposited(waits).unwrap().expect("it waits");
+        assert!(child.is_body(Class::Priority, read.body()));
+        drop(read);
+        child.stop("lease");
+        lease.take_in_deposits().unwrap();
+        drop(lease);
+        child.stop("open");
+    }
+    lock(child, vault, session);
+}
+
 pub(crate) fn lock_under_lease(child: &Child) {
     let vault = child.open();
     let session = unlock(child, &vault);

@@ -1,5 +1,7 @@
 //! The keys of a class, and what is made of them.
 
+use hpke::{Kem, Serializable};
+
 use super::primitives::hkdf;
 use super::{Key, array, hmac, lp};
 
@@ -23,6 +25,8 @@ pub struct ClassKeys {
     pub rows: Key,
     pub inbox: Key,
     pub deposit: Key,
+    /// The private key that the inbox key makes.
+    pub private: Key,
 }
 
 impl ClassKeys {
@@ -49,11 +53,12 @@ impl ClassKeys {
             rows: key("vitalock/1/rows"),
             inbox: key("vitalock/1/inbox"),
             deposit: key("vitalock/1/deposit"),
+            private: private_key(&key("vitalock/1/inbox")),
         }
     }
 
     /// Every key, with a name for reports.
-    pub fn all(&self) -> [(&'static str, Key); 16] {
+    pub fn all(&self) -> [(&'static str, Key); 17] {
         [
             ("class key", self.root),
             ("extracted class key", self.extracted),
@@ -71,6 +76,7 @@ impl ClassKeys {
             ("rows key", self.rows),
             ("inbox key", self.inbox),
             ("deposit key", self.deposit),
+            ("private key", self.private),
         ]
     }
 
@@ -83,4 +89,9 @@ impl ClassKeys {
             )[..16],
         )
     }
+}
+
+fn private_key(inbox: &Key) -> Key {
+    let (private, _) = hpke::kem::X25519HkdfSha256::derive_keypair(inbox);
+    array(&private.to_bytes())
 }
