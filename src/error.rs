@@ -282,6 +282,8 @@ kinds! {
     /// The slot failed ten times in a row, and opens nothing any more: recover, or replace it from
     /// another slot.
     SlotDisabled => "the key slot is disabled after too many failed attempts",
+    /// The vault was made to end after ten failed attempts, and has.
+    VaultWiped => "the vault was wiped after too many failed attempts",
     /// The vault already has the most key slots it may have (16), or waits for the most platform
     /// keys to be destroyed (32).
     SlotTableFull => "the vault has no room for another key slot",

@@ -111,6 +111,27 @@ impl VaultDir {
         atomic::sync(&self.descriptor)
     }
 
+    /// Removes a vault: its headers first, without which nothing of the rest opens. The lock file
+    /// stays, which is held.
+    ///
+    /// # Errors
+    ///
+    /// `StorageFull`, `ReadOnly` or `Io` as the system says; it may be called again.
+    pub(crate) fn wipe(&self) -> Result<()> {
+        if !self.setup_pending()? {
+            self.create_empty(FileName::SetupMarker)?;
+        }
+        for name in [FileName::Header, FileName::HeaderTwin] {
+            atomic::remove(&self.descriptor, name.text())?;
+        }
+        atomic::sync(&self.descriptor)?;
+        for name in FileName::leftovers() {
+            atomic::remove(&self.descriptor, &name)?;
+        }
+        atomic::sync(&self.descriptor)?;
+        self.finish_setup()
+    }
+
     /// Whether a set-up began here and did not finish.
     ///
     /// # Errors

@@ -48,12 +48,18 @@ impl FileName {
         format!("{}{suffix}", self.text())
     }
 
-    /// Every name that an interrupted set-up may have left for the next one to remove.
+    /// Every name that an interrupted set-up, or wiping, may have left for the next one to remove.
     pub(super) fn leftovers() -> impl Iterator<Item = String> {
         let databases = Self::DATABASES.into_iter().flat_map(|name| {
             ["", WAL, ROLLBACK_JOURNAL, SHARED_MEMORY].map(|suffix| name.companion(suffix))
         });
-        databases.chain([Self::Attempts, Self::HeaderDraft].map(|name| name.text().to_owned()))
+        let others = [
+            Self::Attempts,
+            Self::Events,
+            Self::HeaderDraft,
+            Self::Reserve,
+        ];
+        databases.chain(others.map(|name| name.text().to_owned()))
     }
 }
 

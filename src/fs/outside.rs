@@ -102,7 +102,7 @@ fn check(event: &[u8]) -> [u8; CHECK] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scratch::Scratch;
+    use super::super::scratch::{Scratch, mode_of};
 
     #[test]
     fn a_torn_frame_is_cut_off_and_those_before_it_stay() {
@@ -112,6 +112,7 @@ mod tests {
         dir.append_event(b"one").unwrap();
         dir.append_event(b"two").unwrap();
         let path = scratch.join("vault").join("events");
+        assert_eq!(mode_of(&path), 0o600);
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();

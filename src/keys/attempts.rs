@@ -21,15 +21,25 @@ pub(crate) struct Attempts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failed {
     pub(crate) count: u32,
+    /// The number goes back to a table that was lost, and was not counted from its beginning.
+    pub(crate) guessed: bool,
     /// When the last one was counted, in microseconds on the steady clock.
     pub(crate) at: i64,
 }
 
 impl Failed {
-    const NONE: Self = Self { count: 0, at: 0 };
+    const NONE: Self = Self {
+        count: 0,
+        guessed: false,
+        at: 0,
+    };
     /// Where nobody knows any more: as if an attempt were due after the longest wait, which counts
     /// from the system's start.
-    const UNKNOWN: Self = Self { count: 9, at: 0 };
+    const UNKNOWN: Self = Self {
+        count: 9,
+        guessed: true,
+        at: 0,
+    };
 
     /// How long the next attempt has to wait. Only time that has passed for certain counts: where
     /// the system was started since, that is at most the time since its start.
@@ -141,7 +151,9 @@ impl Attempts {
         record.extend_from_slice(&count.to_le_bytes());
         for (slot, failed) in &self.failed {
             record.extend_from_slice(&slot.to_bytes());
-            record.extend_from_slice(&u64::from(failed.count).to_le_bytes());
+            let guessed = if failed.guessed { GUESSED } else { 0 };
+            let count = u64::from(failed.count) | guessed;
+            record.extend_from_slice(&count.to_le_bytes());
             record.extend_from_slice(&failed.at.to_le_bytes());
         }
         record.resize(CHECKED, 0);
@@ -165,9 +177,11 @@ impl Attempts {
             .filter(|count| *count <= MOST_SLOTS)?
         {
             let slot = SlotId::from_bytes(field()?);
-            let count = u32::try_from(u64::from_le_bytes(field()?)).ok()?;
+            let count = u64::from_le_bytes(field()?);
+            let guessed = count & GUESSED > 0;
+            let count = u32::try_from(count & !GUESSED).ok()?;
             let at = i64::from_le_bytes(field()?);
-            failed.push((slot, Failed { count, at }));
+            failed.push((slot, Failed { count, guessed, at }));
         }
         let attempts = Self {
             sequence,
@@ -180,6 +194,7 @@ impl Attempts {
 }
 
 const NAME: &[u8; 16] = b"vitalock/1/tries";
+const GUESSED: u64 = 1 << 32;
 const MOST_SLOTS: usize = Header::MAX_SLOTS;
 const CHECKED: usize = NAME.len() + 16 + MOST_SLOTS * 24;
 
@@ -191,6 +206,14 @@ mod tests {
 
     fn id(number: u8) -> SlotId {
         SlotId::from_bytes([number; 8])
+    }
+
+    fn failed(count: u32, at: i64) -> Failed {
+        Failed {
+            count,
+            guessed: false,
+            at,
+        }
     }
 
     #[test]
@@ -205,6 +228,7 @@ mod tests {
     fn a_wait_is_over_when_its_time_has_passed_and_not_before() {
         let failed = Failed {
             count: 3,
+            guessed: false,
             at: 1000 * SECOND,
         };
         let wait = |now| failed.wait(now);
@@ -224,14 +248,8 @@ mod tests {
     fn after_a_start_of_the_system_what_it_has_been_up_for_is_what_has_passed() {
         let mut attempts = Attempts::none();
         let at = 1000 * SECOND;
-        attempts.set(id(1), Failed { count: 3, at });
-        attempts.set(
-            id(2),
-            Failed {
-                count: 3,
-                at: SECOND,
-            },
-        );
+        attempts.set(id(1), failed(3, at));
+        attempts.set(id(2), failed(3, SECOND));
         assert!(!attempts.is_from_before(at));
         assert!(attempts.is_from_before(10 * SECOND));
         attempts.begin_anew(10 * SECOND);
@@ -253,7 +271,8 @@ mod tests {
         for entry in vector["entries"].as_array().unwrap() {
             let slot = SlotId::parse(entry[0].as_str().unwrap()).unwrap();
             let failed = read.of(slot);
-            assert_eq!(Some(u64::from(failed.count)), entry[1].as_u64());
+            let count = u64::from(failed.count) | if failed.guessed { GUESSED } else { 0 };
+            assert_eq!(Some(count), entry[1].as_u64());
             assert_eq!(Some(failed.at), entry[2].as_i64());
         }
         assert_eq!(read.encode(), file[..Attempts::RECORD]);
@@ -267,14 +286,14 @@ mod tests {
         for number in 1..=40_u8 {
             let at = i64::from(number) * SECOND;
             let count = u32::from(number);
-            attempts.set(id(number % 16), Failed { count, at });
+            attempts.set(id(number % 16), failed(count, at));
             let slots: Vec<_> = (0..16).map(id).collect();
             let before = file.clone();
             let (place, record) = attempts.next(&slots);
             file[place..place + Attempts::RECORD].copy_from_slice(&record);
             let read = Attempts::read(&file).unwrap();
             assert_eq!(read, attempts);
-            assert_eq!(read.of(id(number % 16)), Failed { count, at });
+            assert_eq!(read.of(id(number % 16)), failed(count, at));
             // Torn anywhere, the file says what it said before or what it says now.
             for cut in (0..Attempts::RECORD).step_by(97) {
                 let mut torn = before.clone();
@@ -313,5 +332,9 @@ mod tests {
         unknown.set(id(1), Failed::NONE);
         unknown.next(&[id(1), id(2)]);
         assert_eq!(unknown.of(id(2)).count, 9);
+        // And that they are guessed stays with them.
+        let file = [unknown.encode(), unknown.encode()].concat();
+        let read = Attempts::read(&file).unwrap();
+        assert!(read.of(id(2)).guessed && !read.of(id(1)).guessed);
     }
 }

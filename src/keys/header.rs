@@ -20,6 +20,8 @@ pub(crate) struct Header {
     /// The vault's generations are kept outside of it.
     pub(crate) anchored: bool,
     pub(crate) inbox: Inbox,
+    /// The tenth failed attempt of an everyday slot ends the vault.
+    pub(crate) wipes: bool,
     pub(crate) slots: Vec<Slot>,
     pub(crate) retired: Vec<RetiredShare>,
 }

@@ -24,6 +24,8 @@ pub(super) fn body(header: &Header) -> String {
     let (standard, priority) = (encode_hex(&standard), encode_hex(&priority));
     let inbox = format!("inbox standard={standard} priority={priority}");
     push_line(&mut text, &inbox);
+    let tenth = if header.wipes { WIPE } else { DISABLE };
+    push_line(&mut text, &format!("attempts tenth={tenth}"));
     for slot in &header.slots {
         push_line(&mut text, &slot_line(slot.id, slot.kind));
         if let Some(escrow) = &slot.escrow {
@@ -71,6 +73,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<StoredHeader> {
         _ => return Err(ErrorKind::HeaderDamaged.into()),
     };
     let inbox = parse_inbox(lines.field("inbox ")?).ok_or(ErrorKind::HeaderDamaged)?;
+    let wipes = match lines.field("attempts tenth=")? {
+        WIPE => true,
+        DISABLE => false,
+        _ => return Err(ErrorKind::HeaderDamaged.into()),
+    };
     let mut slots: Vec<Slot> = Vec::new();
     while lines.starts_with("slot ") {
         let slot = parse_slot(&mut lines)?;
@@ -98,6 +105,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<StoredHeader> {
         policy,
         anchored,
         inbox,
+        wipes,
         slots,
         retired,
     };
@@ -314,6 +322,8 @@ const fn purpose_name(purpose: Purpose) -> &'static str {
 const FORMAT: &str = "vitalock";
 const KEPT: &str = "kept";
 const NOT_KEPT: &str = "none";
+const DISABLE: &str = "disable";
+const WIPE: &str = "wipe";
 
 /// The lines of a header, each ended by a line feed.
 struct Lines<'a> {

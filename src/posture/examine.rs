@@ -23,7 +23,7 @@ pub(crate) fn examine(opening: &Opening, memory: MemoryProtection) -> Posture {
         code_alone(&slots),
         emergency(&slots),
         emergency_notice(opening),
-        attempts(&slots),
+        attempts(&slots, opening.wipes()),
         limits(&opening.policy()),
         anchor(opening),
         trail(opening),

@@ -141,13 +141,18 @@ pub(super) fn emergency(slots: &[SlotInfo]) -> Finding {
     }
 }
 
-pub(super) fn attempts(slots: &[SlotInfo]) -> Finding {
+pub(super) fn attempts(slots: &[SlotInfo], wipes: bool) -> Finding {
     let failed: u32 = slots.iter().map(|slot| slot.failed_attempts).sum();
     let disabled = slots.iter().filter(|slot| slot.disabled).count();
     let state = match (disabled, failed) {
         (1.., _) => Problem,
         (0, 3..) => Attention,
+        (0, _) if wipes => Attention,
         _ => Good,
+    };
+    let tenth = match wipes {
+        true => "The tenth in a row ends the vault.",
+        false => "The tenth in a row disables a slot where there is another way in.",
     };
     Finding {
         id: "attempts.failed",
@@ -155,12 +160,15 @@ pub(super) fn attempts(slots: &[SlotInfo]) -> Finding {
         state,
         evidence: format!(
             "{failed} attempts have failed since the key slots last opened; {disabled} slots are \
-             disabled by it."
+             disabled by it. {tenth}"
         ),
         advice: match state {
             Problem => {
                 "Recover with the written code, or replace the slot from another, and ask who \
              tried."
+            }
+            Attention if failed < 3 => {
+                "See that there is always a backup: anybody can end the vault."
             }
             Attention => "Ask whether it was the owner.",
             _ => "",

@@ -27,6 +27,8 @@ pub(crate) struct Opening {
     pub(super) place: RwLock<Option<Place>>,
     /// Set first when pausing begins, so that no new call starts.
     pub(super) pausing: AtomicBool,
+    /// The vault is no more.
+    pub(super) wiped: AtomicBool,
     header: Mutex<Copies>,
     /// The host's anchor, for sessions to come.
     anchor: Mutex<Option<Arc<dyn Anchor>>>,
@@ -95,6 +97,7 @@ impl Opening {
             clock: Arc::new(SystemClock),
             place: RwLock::new(Some(Place::new(dir, lock))),
             pausing: AtomicBool::new(false),
+            wiped: AtomicBool::new(false),
             header,
             anchor: Mutex::new(None),
             freshness: Freshness::at_rest(),
@@ -140,8 +143,11 @@ impl Opening {
 
     /// # Errors
     ///
-    /// [`ErrorKind::Paused`] once pausing has begun.
+    /// [`ErrorKind::Paused`] once pausing has begun; [`ErrorKind::VaultWiped`].
     pub(crate) fn check_running(&self) -> Result<()> {
+        if self.wiped.load(Ordering::Acquire) {
+            return Err(ErrorKind::VaultWiped.into());
+        }
         if self.pausing.load(Ordering::Acquire) {
             return Err(ErrorKind::Paused.into());
         }

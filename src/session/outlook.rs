@@ -15,6 +15,11 @@ impl Opening {
         self.copies().authentic
     }
 
+    /// Whether the tenth failed attempt ends the vault.
+    pub(crate) fn wipes(&self) -> bool {
+        self.newest().header.wipes
+    }
+
     /// That the directory and every file in it are open to nobody else.
     ///
     /// # Errors

@@ -1,13 +1,16 @@
 //! What happens while the vault is locked, and its way into the trail (spec 10; R-122).
 
+use std::sync::atomic::Ordering;
+
 use super::open_class::OpenClass;
 use super::opening::{Opening, Unlocked};
 use crate::actor::Actor;
 use crate::audit::{self, Entry, Event, Stage};
 use crate::class::Class;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fs::VaultDir;
 use crate::id::VaultId;
-use crate::keys::{ClassKeys, Code, Factors, SlotKind, WrapPurpose};
+use crate::keys::{ClassKeys, Code, Factors, Slot, SlotKind, WrapPurpose};
 use crate::sealing::{self, Context, Mail, Reader, Sealed, Table};
 use crate::secret::SecretBytes;
 
@@ -42,8 +45,33 @@ impl Opening {
         {
             // It has failed, whether it can be said or not; how often, the table of attempts says.
             let _ = self.note_outside(kind, by, error);
+            if kind.is_everyday() && self.is_due_for_wiping() {
+                self.wipe(factors)?;
+                return Err(ErrorKind::VaultWiped.into());
+            }
         }
         unlocked
+    }
+
+    /// Ends the vault (spec 07, "Wiping"). Nothing of it is open.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system: the next attempt goes on.
+    fn wipe(&self, factors: Factors<'_>) -> Result<()> {
+        let header = self.newest().header.clone();
+        if let Some(host) = factors.share {
+            let shares = header.slots.iter().flat_map(Slot::shares);
+            for share in shares.chain(header.retired.iter().cloned()) {
+                if share.provider == host.provider() {
+                    // One that cannot be destroyed wraps nothing that is left.
+                    let _ = host.destroy(share.purpose, &share.blob);
+                }
+            }
+        }
+        self.with_dir(VaultDir::wipe)?;
+        self.wiped.store(true, Ordering::Release);
+        Ok(())
     }
 
     fn note_outside(&self, kind: SlotKind, by: &Actor, error: &Error) -> Result<()> {

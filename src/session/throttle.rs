@@ -115,7 +115,11 @@ impl Opening {
         judge(&table, at, header, slot)?;
         let before = table.attempts.of(slot.id);
         let count = before.count.saturating_add(1);
-        let now = Failed { count, at };
+        let now = Failed {
+            count,
+            at,
+            ..before
+        };
         self.with_dir(|dir| table.write(dir, &slots, true, |next| next.set(slot.id, now)))?;
         counted.0.push((slot.id, before));
         Ok(())
@@ -146,7 +150,11 @@ impl Opening {
             for (slot, before) in &counted.0 {
                 let now = next.of(*slot);
                 let back = if Some(*slot) == opened {
-                    Failed { count: 0, ..now }
+                    Failed {
+                        count: 0,
+                        guessed: false,
+                        ..now
+                    }
                 } else if now.count == before.count.saturating_add(1) {
                     *before
                 } else {
@@ -195,6 +203,18 @@ impl Opening {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether an everyday slot has failed so often, counted from the beginning, that the vault ends.
+    pub(super) fn is_due_for_wiping(&self) -> bool {
+        let header = &self.newest().header;
+        let table = self.table();
+        let mut everyday = header.slots.iter().filter(|slot| slot.kind.is_everyday());
+        header.wipes
+            && everyday.any(|slot| {
+                let failed = table.attempts.of(slot.id);
+                failed.count >= Attempts::MOST && !failed.guessed
+            })
+    }
+
     fn slots_of_all_copies(&self) -> Vec<SlotId> {
         let copies = self.copies();
         let slots = copies.candidates.iter().flat_map(|copy| &copy.header.slots);
@@ -225,5 +245,6 @@ fn judge(table: &Table, now: i64, header: &Header, slot: &Slot) -> Result<()> {
 /// all there is: nobody is locked out for good by a child at play.
 fn is_disabled(header: &Header, slot: &Slot, failed: Failed) -> bool {
     let recoverable = header.slots.iter().any(|slot| slot.kind.is_recovery());
-    failed.count >= Attempts::MOST && slot.kind.is_everyday() && recoverable
+    let ends = recoverable || header.wipes;
+    failed.count >= Attempts::MOST && slot.kind.is_everyday() && ends
 }

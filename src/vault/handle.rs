@@ -106,7 +106,8 @@ impl Vault {
     ///
     /// [`ErrorKind::UnlockFailed`] for wrong factors and for a damaged slot,
     /// [`ErrorKind::NoMatchingSlot`] where no slot takes this combination,
-    /// [`ErrorKind::Throttled`], [`ErrorKind::SlotDisabled`], [`ErrorKind::SessionActive`],
+    /// [`ErrorKind::Throttled`], [`ErrorKind::SlotDisabled`], [`ErrorKind::VaultWiped`],
+    /// [`ErrorKind::SessionActive`],
     /// [`ErrorKind::Paused`], [`ErrorKind::TamperDetected`], [`ErrorKind::RollbackDetected`],
     /// [`ErrorKind::AnchorMissing`], [`ErrorKind::AnchorUnavailable`], [`ErrorKind::OutOfMemory`];
     /// those of the databases and their files ([`ErrorKind::DatabaseDamaged`],

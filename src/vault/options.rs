@@ -14,6 +14,7 @@ pub struct Options {
     pub(super) code_alone: bool,
     pub(super) session_policy: SessionPolicy,
     pub(super) anchor: Option<Arc<dyn Anchor>>,
+    pub(super) wipes: bool,
 }
 
 impl Options {
@@ -52,6 +53,22 @@ impl Options {
         self
     }
 
+    /// Ends the vault at the tenth failed attempt in a row of a slot with the everyday passphrase:
+    /// its platform keys are destroyed and its files removed. Off by default: the slot is disabled
+    /// then, and the recovery code is the way back.
+    ///
+    /// # Security
+    ///
+    /// A child at play, or anybody who wishes the owner ill and has the device for three hours, can
+    /// destroy everything, and the recovery code does not bring it back: only a backup does. Whoever
+    /// has copied the files beforehand is stopped only by the platform key that is gone. Of slots
+    /// without a share nothing is destroyed that a copy does not still have.
+    #[must_use]
+    pub fn dangerous_wipe_after_ten_failures(mut self, wipe: bool) -> Self {
+        self.wipes = wipe;
+        self
+    }
+
     /// Adds a recovery slot that takes the written code and nothing else.
     ///
     /// # Security
@@ -73,6 +90,7 @@ impl fmt::Debug for Options {
             .field("code_alone", &self.code_alone)
             .field("session_policy", &self.session_policy)
             .field("anchored", &self.anchor.is_some())
+            .field("wipes", &self.wipes)
             .finish()
     }
 }

@@ -34,6 +34,10 @@ impl Hands {
         *self.0.lock().unwrap() = (micros, micros);
     }
 
+    pub(super) fn steady(&self) -> i64 {
+        self.0.lock().unwrap().0
+    }
+
     /// Turns the wall clock alone.
     pub(super) fn turn(&self, micros: i64) {
         self.0.lock().unwrap().1 += micros;
@@ -58,20 +62,18 @@ pub(super) const SECOND: i64 = 1_000_000;
 
 impl Scene {
     pub(super) fn with(policy: SessionPolicy) -> Self {
-        Self::made(policy, true)
+        Self::made(Options::new().session_policy(policy), true)
     }
 
     pub(super) fn without_recovery() -> Self {
-        Self::made(SessionPolicy::new(), false)
+        Self::made(Options::new(), false)
     }
 
-    fn made(policy: SessionPolicy, recoverable: bool) -> Self {
+    pub(super) fn made(options: Options, recoverable: bool) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let dir = std::fs::canonicalize(scratch.path()).unwrap().join("vault");
         let words = Passphrase::new(b"vier stille Reiher waten").unwrap();
-        let options = Options::new()
-            .kdf(Kdf::Fixed(KdfParameters::FLOOR))
-            .session_policy(policy);
+        let options = options.kdf(Kdf::Fixed(KdfParameters::FLOOR));
         let setup = Vault::create(&dir, options, Credentials::passphrase(&words)).unwrap();
         let code = setup.recovery_code().reveal(str::to_owned);
         let vault = if recoverable {
@@ -145,6 +147,7 @@ pub(super) fn is_open(path: &Path) -> bool {
 pub(super) struct Recorder {
     pub(super) released: Mutex<Vec<[u8; 32]>>,
     pub(super) replaying: Mutex<bool>,
+    pub(super) destroyed: Mutex<Vec<Vec<u8>>>,
 }
 
 impl KeyShare for Recorder {
@@ -175,7 +178,8 @@ impl KeyShare for Recorder {
         Ok(())
     }
 
-    fn destroy(&self, _: Purpose, _: &[u8]) -> Result<(), ShareError> {
+    fn destroy(&self, _: Purpose, blob: &[u8]) -> Result<(), ShareError> {
+        self.destroyed.lock().unwrap().push(blob.to_vec());
         Ok(())
     }
 }

@@ -115,6 +115,7 @@ impl<'a> Setup<'a> {
             policy: self.options.session_policy,
             anchored: self.options.anchor.is_some(),
             inbox: Inbox::of(standard, priority),
+            wipes: self.options.wipes,
             slots,
             retired: Vec::new(),
         };

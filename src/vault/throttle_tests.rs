@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use super::handle::Vault;
+use super::options::Options;
 use super::scene::{BEGAN, Recorder, SECOND, Scene};
 use crate::error::{Error, ErrorKind};
-use crate::keys::{Credentials, EmergencyCode, Passphrase, RecoveryCode, SessionPolicy};
+use crate::keys::{
+    Attempts, Credentials, EmergencyCode, Failed, Kdf, KdfParameters, Passphrase, RecoveryCode,
+    SessionPolicy,
+};
+use crate::records::Record;
 use crate::session::SlotInfo;
 
 const WAITS: [u32; 9] = [0, 0, 30, 60, 120, 300, 900, 1800, 3600];
@@ -106,6 +112,163 @@ fn after_ten_failures_the_slot_opens_nothing_and_recovery_is_the_way_back() {
         (0, false)
     );
     scene.attempt(&new).unwrap();
+}
+
+/// What is in the vault's directory.
+fn names(scene: &Scene) -> Vec<String> {
+    let entries = std::fs::read_dir(&scene.dir).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn where_the_app_has_asked_for_it_the_tenth_failure_ends_the_vault() {
+    for recoverable in [true, false] {
+        let options = Options::new().dangerous_wipe_after_ten_failures(true);
+        let scene = Scene::made(options, recoverable);
+        scene.fail_times(9);
+        // Nine are a bad day: the right words open, and it begins anew.
+        scene.attempt(&scene.words).unwrap();
+        scene.fail_times(9);
+        assert!(names(&scene).contains(&"header".to_owned()));
+        assert_eq!(scene.fail(), ErrorKind::VaultWiped);
+        assert_eq!(names(&scene), ["lock"]);
+        let over = scene.attempt(&scene.words).unwrap_err().kind();
+        assert_eq!(over, ErrorKind::VaultWiped);
+        let (dir, words) = (scene.dir.clone(), scene.words);
+        drop(scene.vault);
+        assert_eq!(
+            Vault::open(&dir).unwrap_err().kind(),
+            ErrorKind::VaultNotFound
+        );
+        // The place is free for another.
+        let options = Options::new().kdf(Kdf::Fixed(KdfParameters::FLOOR));
+        let setup = Vault::create(&dir, options, Credentials::passphrase(&words)).unwrap();
+        drop(setup.dangerous_without_recovery().unwrap());
+    }
+}
+
+#[test]
+fn wiping_destroys_every_platform_key_first_and_begins_again_where_it_was_cut_short() {
+    let options = Options::new().dangerous_wipe_after_ten_failures(true);
+    let scene = Scene::made(options, true);
+    let host = Recorder::default();
+    let session = scene.unlock();
+    let lease = session.step_up(&scene.factors()).unwrap();
+    let slots = lease.slots();
+    slots
+        .add(&Credentials::passphrase(&scene.words).and(&host))
+        .unwrap();
+    slots.add(&Credentials::share(&host)).unwrap();
+    drop(lease);
+    session.lock();
+    drop(session);
+    let before: Vec<_> = ["header", "header.2"]
+        .map(|name| std::fs::read(scene.dir.join(name)).unwrap())
+        .to_vec();
+    let fails = |scene: &Scene| {
+        let (words, host) = (wrong(), &host);
+        let factors = Credentials::passphrase(&words).and(host);
+        scene.vault.unlock(&factors).unwrap_err().kind()
+    };
+    for wait in WAITS {
+        assert_eq!(fails(&scene), ErrorKind::UnlockFailed);
+        scene
+            .hands
+            .put(scene.hands.steady() + i64::from(wait) * SECOND);
+    }
+    // What stops it: the marker that it begins with cannot be made.
+    std::fs::create_dir(scene.dir.join("setup")).unwrap();
+    assert_eq!(fails(&scene), ErrorKind::PathWrongType);
+    let destroyed = host.destroyed.lock().unwrap().clone();
+    assert!(destroyed.iter().any(|blob| blob == b"Standard"));
+    assert!(destroyed.iter().any(|blob| blob == b"Priority"));
+    for (name, bytes) in ["header", "header.2"].iter().zip(&before) {
+        assert_eq!(
+            &std::fs::read(scene.dir.join(name)).unwrap(),
+            bytes,
+            "still a vault"
+        );
+    }
+    // Another process goes on, whatever the words.
+    std::fs::remove_dir(scene.dir.join("setup")).unwrap();
+    let scene = scene.open_again(|_| {});
+    let late = scene.vault.unlock(&scene.factors()).map(drop);
+    assert_eq!(
+        late.map_err(|error| error.kind()),
+        Ok(()),
+        "another slot is as good as before"
+    );
+    host.destroyed.lock().unwrap().clear();
+    let factors = Credentials::passphrase(&scene.words).and(&host);
+    let over = scene.vault.unlock(&factors).unwrap_err().kind();
+    assert_eq!(over, ErrorKind::VaultWiped);
+    assert!(!host.destroyed.lock().unwrap().is_empty());
+    assert_eq!(names(&scene), ["lock"]);
+}
+
+#[test]
+fn a_table_that_was_lost_wipes_nothing() {
+    let options = Options::new().dangerous_wipe_after_ten_failures(true);
+    let scene = Scene::made(options, true);
+    let scene = scene.open_again(|dir| std::fs::remove_file(dir.join("attempts")).unwrap());
+    scene.hands.put_seconds(3600);
+    assert_eq!(scene.fail(), ErrorKind::UnlockFailed);
+    assert_eq!(scene.slot().failed_attempts, 10);
+    let scene = scene.open_again(|_| {});
+    scene.hands.put_seconds(9000);
+    assert_eq!(scene.fail(), ErrorKind::SlotDisabled);
+    assert!(names(&scene).contains(&"header".to_owned()));
+    let code = RecoveryCode::parse(scene.code.as_bytes()).unwrap();
+    let old = Credentials::recovery(&code);
+    assert!(
+        scene.vault.recover(&old, scene.factors()).is_ok(),
+        "and there is a way back"
+    );
+}
+
+#[test]
+fn failing_to_step_up_wipes_nothing_while_the_session_is_open() {
+    let options = Options::new().dangerous_wipe_after_ten_failures(true);
+    let scene = Scene::made(options, true);
+    let host = Recorder::default();
+    let session = scene.unlock();
+    let lease = session.step_up(&scene.factors()).unwrap();
+    lease.slots().add(&Credentials::share(&host)).unwrap();
+    drop(lease);
+    session.lock();
+    drop(session);
+    let slot = scene.slot().id;
+    let scene = scene.open_again(|dir| {
+        let mut table = Attempts::none();
+        let failed = Failed {
+            count: 9,
+            guessed: false,
+            at: 0,
+        };
+        table.set(slot, failed);
+        std::fs::write(dir.join("attempts"), table.to_file()).unwrap();
+    });
+    scene.hands.put_seconds(3600);
+    let session = scene.vault.unlock(&Credentials::share(&host)).unwrap();
+    let refused = |words: &Passphrase| {
+        let factors = Credentials::passphrase(words);
+        session.step_up(&factors).map(drop).unwrap_err().kind()
+    };
+    assert_eq!(refused(&wrong()), ErrorKind::UnlockFailed);
+    assert_eq!(refused(&scene.words), ErrorKind::SlotDisabled);
+    session.put(Record::new("Note", "goes on")).unwrap();
+    session.lock();
+    drop(session);
+    // Nor does unlocking with another slot; with this one it does.
+    scene
+        .vault
+        .unlock(&Credentials::share(&host))
+        .unwrap()
+        .lock();
+    assert_eq!(scene.fail(), ErrorKind::VaultWiped);
 }
 
 #[test]

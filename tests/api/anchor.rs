@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vitalock::{
-    Batch, Class, Credentials, ErrorKind, LockReason, Passphrase, Query, Record, RecoveryCode,
-    Session, SessionPolicy, Vault,
+    AuditAction, AuditQuery, Batch, Class, Credentials, ErrorKind, LockReason, Passphrase, Query,
+    Record, RecoveryCode, Session, SessionPolicy, Vault,
 };
 
 use crate::support::anchors::Memory;
@@ -258,24 +258,42 @@ fn a_backup_that_is_put_back_is_accepted_when_the_owner_says_so_and_counts_from_
 }
 
 #[test]
-fn a_recovery_accepts_a_lost_anchor_and_no_older_vault() {
+fn a_recovery_accepts_a_lost_anchor_and_an_older_vault_only_by_word() {
     let place = Place::new();
     let code = RecoveryCode::parse(place.code.as_bytes()).unwrap();
     let old = Credentials::recovery(&code).and_passphrase(&place.words);
-    let recover = |anchor: Arc<Memory>| {
+    let recover_as = |anchor: Arc<Memory>, restored: bool| {
         let vault = Vault::open(place.scratch.vault()).unwrap().anchored(anchor);
         let mut recovery = vault.recover(&old, place.factors())?;
+        if restored {
+            recovery.accept_restored();
+        }
         let typed = recovery.code().reveal(str::to_owned);
         recovery
             .confirm(typed.as_bytes())
             .map(|session| session.lock())
     };
+    let recover = |anchor| recover_as(anchor, false);
     let older = place.keep("older");
     place.live_on();
     let newer = place.keep("newer");
     place.put_back(&older, &DATABASES);
     let refused = recover(place.anchor.clone()).unwrap_err().kind();
     assert_eq!(Some(refused), ROLLBACK);
+    // The owner says that a backup was put back, and has forgotten the passphrase.
+    let everything = [&DATABASES[..], &["header", "header.2"]].concat();
+    recover_as(place.anchor.clone(), true).unwrap();
+    let vault = place.open();
+    let session = place.unlock(&vault).unwrap();
+    let restored = AuditQuery::new().action(AuditAction::Restored);
+    assert_eq!(session.audit_trail(&restored).count(), 1);
+    session.lock();
+    drop((session, vault));
+    // From there on what is older than that is refused again.
+    place.put_back(&older, &DATABASES);
+    assert_eq!(place.outcome().0, ROLLBACK);
+    place.put_back(&newer, &everything);
+    *place.anchor.state.lock().unwrap() = None;
     place.put_back(&newer, &DATABASES);
     // A new phone, whose anchor is empty.
     let fresh = Arc::new(Memory::default());

@@ -149,6 +149,8 @@ fn guessing_is_found() {
         let vault = Vault::open(place.scratch.vault()).unwrap();
         assert_eq!(state(&vault, "attempts.failed"), expected, "{count}");
     }
+    let (_place, vault) = Place::make(options().dangerous_wipe_after_ten_failures(true));
+    assert_eq!(state(&vault, "attempts.failed"), Attention);
 }
 
 #[test]

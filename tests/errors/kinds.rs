@@ -211,6 +211,15 @@ fn of_factors(seen: &mut Seen) {
     fs::write(place.vault().join("attempts"), table).unwrap();
     let vault = place.open().unwrap();
     seen.error(ErrorKind::SlotDisabled, vault.unlock(&credentials));
+    let place = Place::new();
+    let wiping = options().dangerous_wipe_after_ten_failures(true);
+    let setup = Vault::create(place.vault(), wiping, credentials).unwrap();
+    let wiped = setup.dangerous_without_recovery().unwrap();
+    let table = attempts::table(&[(wiped.slots()[0].id.to_bytes(), 10, 0)]);
+    drop(wiped);
+    fs::write(place.vault().join("attempts"), table).unwrap();
+    let wiped = place.open().unwrap();
+    seen.error(ErrorKind::VaultWiped, wiped.unlock(&credentials));
     let nobody = Actor::new(&"canary".repeat(50));
     seen.error(
         ErrorKind::InvalidActor,

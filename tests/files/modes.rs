@@ -8,11 +8,12 @@ use crate::process::{STRANGER, Talking, elsewhere, elsewhere_as, give_away};
 use crate::support::Scratch;
 use crate::tree::{Found, names};
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "",
     "attempts",
     "emergency.db",
     "emergency.db-wal",
+    "events",
     "header",
     "header.2",
     "header.draft",

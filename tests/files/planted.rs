@@ -137,6 +137,17 @@ fn what_stands_in_the_place_of_the_reserve_or_the_events_is_left_alone() {
                 let mut all = tree(scratch.path());
                 let names = [format!("vault/{file}"), "aside".to_owned()];
                 all.retain(|found| names.contains(&found.name));
+                let mut reads = all.iter_mut();
+                reads
+                    .try_for_each(|found| {
+                        let path = scratch.path().join(&found.name);
+                        found.content = match found.kind {
+                            "file" => fs::read(path)?,
+                            _ => Vec::new(),
+                        };
+                        Ok::<(), std::io::Error>(())
+                    })
+                    .unwrap();
                 all
             };
             let before = of_it();

@@ -59,7 +59,7 @@ fn walk(root: &Path, path: &Path, contents: bool, all: &mut Vec<Found>) {
         ("directory", Vec::new())
     } else if kind.is_fifo() {
         ("fifo", Vec::new())
-    } else if kind.is_file() && contents && path.file_name() != Some(ATTEMPTS.as_ref()) {
+    } else if kind.is_file() && contents && !written_in_vain(path) {
         ("file", fs::read(path).unwrap())
     } else if kind.is_file() {
         ("file", Vec::new())
@@ -85,5 +85,9 @@ fn walk(root: &Path, path: &Path, contents: bool, all: &mut Vec<Found>) {
     }
 }
 
-/// Every attempt writes into it, whatever comes of it. Its content is left out.
-const ATTEMPTS: &str = "attempts";
+/// What every attempt writes into, whatever comes of it. The content is left out.
+fn written_in_vain(path: &Path) -> bool {
+    ["attempts", "events"]
+        .map(|name| Some(name.as_ref()))
+        .contains(&path.file_name())
+}

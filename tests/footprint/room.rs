@@ -30,7 +30,7 @@ fn the_size_is_that_of_the_files_and_counts_the_log() {
     assert_eq!(open.logs, sum(&|name| name.ends_with("-wal")));
     assert_eq!(
         open.headers,
-        sum(&|name| name.starts_with("header") || ["attempts", "reserve"].contains(&name))
+        sum(&|name| name.starts_with("header") || ["attempts", "events", "reserve"].contains(&name))
     );
     assert_eq!(open.total(), sum(&|_| true));
     assert!(open.logs > 500_000, "the records are in the logs: {open:?}");

@@ -60,10 +60,12 @@ pub fn all_files_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(file).collect()
 }
 
-/// Everything in a vault's directory but the table of failed attempts, which unlocking writes.
+/// Everything in a vault's directory but what unlocking writes, in vain too: the table of failed
+/// attempts, and the events.
 pub fn files_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = all_files_of(dir);
     files.remove("attempts");
+    files.remove("events");
     files
 }
 

@@ -99,6 +99,11 @@ fn what_the_store_would_not_write_is_damage() {
         ("reads=unlimited", "reads=none"),
         ("anchor none", "anchor lost"),
         ("anchor none\n", ""),
+        ("inbox standard=", "inbox  standard="),
+        ("inbox standard=", "inbox standard=0"),
+        (" priority=", " standard="),
+        ("attempts tenth=disable", "attempts tenth=never"),
+        ("attempts tenth=disable\n", ""),
     ] {
         assert!(text.contains(from), "the header has {from}");
         check(&text.replacen(from, to, 1), to);

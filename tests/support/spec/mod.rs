@@ -155,6 +155,7 @@ impl Header {
             inbox.1.strip_prefix("priority=").unwrap(),
         ]
         .map(|key| array(&unhex(key)));
+        assert!(["disable", "wipe"].contains(&next("attempts tenth=").unwrap().1));
         let mut slots = Vec::new();
         while let Some((_, line)) = next("slot ") {
             let (_, kind) = line.split_once(' ').unwrap();
