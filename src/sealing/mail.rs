@@ -12,6 +12,8 @@ use hpke::{
     setup_sender_with_rng,
 };
 
+use sha2::{Digest, Sha256};
+
 use super::context::{Context, SUITE};
 use super::envelope::{Opened, Sealed};
 use crate::error::{ErrorKind, Result};
@@ -22,6 +24,7 @@ type Suite = X25519HkdfSha256;
 
 const ENC: usize = 32;
 const TAG: usize = 16;
+const CHECK: usize = 8;
 const LABEL: &[u8] = b"vitalock/1/mail";
 const PSK_ID: &[u8] = b"vitalock/1/deposit";
 
@@ -145,6 +148,38 @@ fn collect_in_place(inbox: &SecretKey, mail: &Mail<'_>, bytes: &mut [u8]) -> Opt
     opened.ok().map(|()| end)
 }
 
+/// A piece of mail as it stands in a file among others: with a checksum, so that one which a crash
+/// tore is told from one that somebody changed.
+pub(crate) fn frame(mail: &Sealed) -> Vec<u8> {
+    let mail = mail.as_bytes();
+    let length = u32::try_from(mail.len()).unwrap_or(u32::MAX);
+    [&length.to_le_bytes(), mail, &check(mail)].concat()
+}
+
+/// The pieces of mail in a file, up to the first that is torn, and how long they are together.
+pub(crate) fn frames(file: &[u8]) -> (Vec<Sealed>, usize) {
+    let mut frames = Vec::new();
+    let mut rest = file;
+    while let Some((mail, after)) = next_frame(rest) {
+        frames.push(Sealed::from_stored(mail.to_vec()));
+        rest = after;
+    }
+    (frames, file.len() - rest.len())
+}
+
+fn next_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let (mail, rest) = rest.split_at_checked(length)?;
+    let (found, rest) = rest.split_first_chunk::<CHECK>()?;
+    (*found == check(mail)).then_some((mail, rest))
+}
+
+fn check(mail: &[u8]) -> [u8; CHECK] {
+    let hash: [u8; 32] = Sha256::digest(mail).into();
+    *hash.first_chunk().expect("a hash is longer")
+}
+
 fn info(place: &Context<'_>) -> Vec<u8> {
     let length = u32::try_from(LABEL.len()).expect("the label is short");
     let mut info = length.to_le_bytes().to_vec();
@@ -255,6 +290,29 @@ mod tests {
             b"one deposit"
         );
         assert_ne!(sent(&mail(3, None)), forged, "each has a key of its own");
+    }
+
+    #[test]
+    fn a_torn_frame_ends_a_file_and_those_before_it_stay() {
+        let mail = Mail {
+            place: place(1),
+            psk: None,
+        };
+        let (one, two) = (sent(&mail), sent(&mail));
+        let frame_of = |mail: &[u8]| frame(&Sealed::from_stored(mail.to_vec()));
+        let file = [frame_of(&one), frame_of(&two)].concat();
+        for cut in 0..file.len() {
+            let (found, whole) = frames(&file[..cut]);
+            let first = usize::from(cut >= file.len() / 2);
+            assert_eq!((found.len(), whole), (first, first * file.len() / 2));
+            let mut changed = file.clone();
+            changed[cut] ^= 1;
+            assert_eq!(frames(&changed).0.len(), first);
+        }
+        let (found, whole) = frames(&file);
+        assert_eq!(whole, file.len());
+        assert!(found[0].as_bytes() == one && found[1].as_bytes() == two);
+        assert!(frames(&[0xFF; 64]).0.is_empty());
     }
 
     #[test]

@@ -15,6 +15,6 @@ pub(crate) mod vectors;
 
 pub(crate) use context::{Context, Table};
 pub(crate) use envelope::{Opened, Sealed, open, seal};
-pub(crate) use mail::{Mail, collect, post, public_key};
+pub(crate) use mail::{Mail, collect, frame, frames, post, public_key};
 pub(crate) use page::{PageSealer, Unit};
 pub(crate) use reader::Reader;

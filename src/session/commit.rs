@@ -4,10 +4,10 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::classes::{OpenClasses, Reach};
-use super::deposits;
 use super::intent::{self, Step};
 use super::live::Inner;
 use super::open_class::{OpenClass, is_expired};
+use super::set_aside;
 use super::transaction::{Done, Part, finish_earlier, in_one_transaction};
 use crate::actor::Actor;
 use crate::class::Class;
@@ -111,7 +111,7 @@ pub(super) fn erase_subject(inner: &Inner, reach: Reach, name: &str) -> Result<(
         let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
         finish_earlier(open, &mut waiting)?;
         // What was deposited and not taken in is about somebody too.
-        let deposited = deposits::about(open, reach, &name)?;
+        let deposited = set_aside::about(open, reach, &name)?;
         let by = inner.actor(reach);
         let mut classes = Vec::new();
         for class in open.within(reach) {

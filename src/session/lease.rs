@@ -4,9 +4,10 @@ use std::fmt;
 use std::ops::Deref;
 
 use super::audit_trail;
-use super::deposits::{self, Deposit};
+use super::deposits;
 use super::handle::Session;
 use super::opening::Opening;
+use super::set_aside::{self, Deposit};
 use super::slots::Slots;
 use crate::audit::{AuditQuery, Entry, Event, Stage};
 use crate::error::Result;
@@ -59,7 +60,7 @@ impl Lease {
     ///
     /// Those of a [`Session`].
     pub fn deposits(&self) -> Result<Vec<Deposit>> {
-        deposits::list(self.session.inner(), self.session.reach())
+        set_aside::list(self.session.inner(), self.session.reach())
     }
 
     /// Takes in what was deposited since the lease began; how many records. Stepping up does the
@@ -79,7 +80,7 @@ impl Lease {
     ///
     /// Those of a [`Session`].
     pub fn deposited(&self, id: RecordId) -> Result<Option<Record>> {
-        deposits::read(self.session.inner(), self.session.reach(), id)
+        set_aside::read(self.session.inner(), self.session.reach(), id)
     }
 
     /// Removes a deposit that was set aside; whether there was one.
@@ -88,7 +89,7 @@ impl Lease {
     ///
     /// Those of a [`Session`].
     pub fn discard_deposit(&self, id: RecordId) -> Result<bool> {
-        deposits::discard(self.session.inner(), self.session.reach(), id)
+        set_aside::discard(self.session.inner(), self.session.reach(), id)
     }
 
     /// Writes the entries of the audit trails that are wanted to `out`, as FHIR R4 `AuditEvent`

@@ -31,6 +31,7 @@ mod outside;
 mod reads;
 mod recovery;
 mod row;
+mod set_aside;
 mod shrink;
 mod slots;
 #[cfg(test)]
@@ -47,12 +48,12 @@ mod watch;
 mod watch_tests;
 
 pub use audit_trail::AuditTrail;
-pub use deposits::{Deposit, DepositState};
 pub use emergency::EmergencySession;
 pub use handle::Session;
 pub use lease::Lease;
 pub use matches::Matches;
 pub use recovery::RecoveryRenewal;
+pub use set_aside::{Deposit, DepositState};
 pub use slots::{SlotInfo, Slots};
 pub use verify::{Fault, FaultKind, Verification};
 

@@ -88,7 +88,10 @@ impl Opening {
         )?;
         // One after another: each looks for the end of the file.
         let _table = self.table();
-        self.with_dir(|dir| dir.append_event(sealed.as_bytes()))
+        self.with_dir(|dir| {
+            let (_, whole) = sealing::frames(&dir.read_events()?);
+            dir.append_event(whole, &sealing::frame(&sealed))
+        })
     }
 
     /// What happened since Standard was last open.
@@ -99,12 +102,13 @@ impl Opening {
             Event::Tampered,
             ErrorKind::TamperDetected.words(),
         );
-        let Ok(frames) = self.with_dir(|dir| dir.read_events()) else {
+        let Ok(file) = self.with_dir(VaultDir::read_events) else {
             outside.entries.push(tampered);
             return outside;
         };
+        let (frames, _) = sealing::frames(&file);
         let known = standard.standing().committed.event;
-        let told = |frame: &Vec<u8>| told_by(frame) == Some(known);
+        let told = |frame: &Sealed| told_by(frame) == Some(known);
         let first = frames.iter().rposition(told).map_or(0, |at| at + 1);
         for frame in frames.into_iter().skip(first) {
             let by = told_by(&frame);
@@ -130,14 +134,14 @@ impl Opening {
 }
 
 /// The event in a frame, not yet believed.
-pub(super) fn open_event_bytes(standard: &ClassKeys, frame: Vec<u8>) -> Result<SecretBytes> {
+pub(super) fn open_event_bytes(standard: &ClassKeys, frame: Sealed) -> Result<SecretBytes> {
     let mail = mail(standard.vault());
-    let opened = sealing::collect(&standard.inbox(), &mail, Sealed::from_stored(frame))?;
+    let opened = sealing::collect(&standard.inbox(), &mail, frame)?;
     let mut reader = Reader::over(opened.expose());
     reader.prefixed().map(SecretBytes::copy_of)
 }
 
-fn open_event(standard: &OpenClass, frame: Vec<u8>) -> Result<Entry> {
+fn open_event(standard: &OpenClass, frame: Sealed) -> Result<Entry> {
     let event = open_event_bytes(&standard.keys, frame)?;
     let entry = audit::decode(event.expose())?;
     match (&entry.event, entry.stage) {
@@ -148,8 +152,8 @@ fn open_event(standard: &OpenClass, frame: Vec<u8>) -> Result<Entry> {
 }
 
 /// The first half of the key that each piece of mail has of its own.
-fn told_by(frame: &[u8]) -> Option<[u8; 16]> {
-    frame.get(1..17)?.try_into().ok()
+fn told_by(frame: &Sealed) -> Option<[u8; 16]> {
+    frame.as_bytes().get(1..17)?.try_into().ok()
 }
 
 fn mail(vault: VaultId) -> Mail<'static> {
