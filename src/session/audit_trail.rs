@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use super::classes::{OpenClasses, Reach};
+use super::handle::Session;
 use super::live::Inner;
 use super::names::as_u64;
 use super::open_class::OpenClass;
@@ -31,6 +32,34 @@ pub struct AuditTrail {
 }
 
 const PAGE: usize = 256;
+
+impl Session {
+    /// The entries of the audit trails of Standard and Emergency, and on a lease of Priority; see
+    /// [`AuditEntry`](crate::AuditEntry). What was read until now is among them.
+    pub fn audit_trail(&self, query: &AuditQuery) -> AuditTrail {
+        AuditTrail::begin(self.inner(), self.reach, query)
+    }
+
+    /// The emergency accesses that the owner has not taken notice of, oldest first. To be asked for
+    /// after unlocking, and shown.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session.
+    pub fn emergency_accesses(&self) -> Result<Vec<AuditEntry>> {
+        emergency_accesses(self.inner(), self.reach)
+    }
+
+    /// The owner has taken notice of the emergency accesses so far. The trail keeps them, and says
+    /// this too.
+    ///
+    /// # Errors
+    ///
+    /// Those of the session.
+    pub fn acknowledge_emergency_accesses(&self) -> Result<()> {
+        acknowledge(self.inner(), self.reach)
+    }
+}
 
 impl AuditTrail {
     pub(super) fn begin(inner: &Arc<Inner>, reach: Reach, query: &AuditQuery) -> Self {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::audit_trail::{self, AuditTrail};
 use super::classes::{Reach, open_classes};
 use super::commit;
 use super::deposits;
@@ -16,7 +15,7 @@ use super::opening::{Opening, Unlocked};
 use super::shrink;
 use super::verify::{self, Verification};
 use crate::actor::Actor;
-use crate::audit::{AuditEntry, AuditQuery, Event, LockReason};
+use crate::audit::{Event, LockReason};
 use crate::error::{ErrorKind, Result};
 use crate::id::{RecordId, SlotId};
 use crate::keys::ClassKeys;
@@ -110,32 +109,6 @@ impl Session {
         let mut acting = self.clone();
         acting.reach.by = self.inner().number_actor(actor);
         Ok(acting)
-    }
-
-    /// The entries of the audit trails of Standard and Emergency, and on a lease of Priority; see
-    /// [`AuditEntry`](crate::AuditEntry). What was read until now is among them.
-    pub fn audit_trail(&self, query: &AuditQuery) -> AuditTrail {
-        AuditTrail::begin(self.inner(), self.reach, query)
-    }
-
-    /// The emergency accesses that the owner has not taken notice of, oldest first. To be asked for
-    /// after unlocking, and shown.
-    ///
-    /// # Errors
-    ///
-    /// Those of the session.
-    pub fn emergency_accesses(&self) -> Result<Vec<AuditEntry>> {
-        audit_trail::emergency_accesses(self.inner(), self.reach)
-    }
-
-    /// The owner has taken notice of the emergency accesses so far. The trail keeps them, and says
-    /// this too.
-    ///
-    /// # Errors
-    ///
-    /// Those of the session.
-    pub fn acknowledge_emergency_accesses(&self) -> Result<()> {
-        audit_trail::acknowledge(self.inner(), self.reach)
     }
 
     /// Keeps in the vault's [`Anchor`](crate::Anchor) how far it has come. What was committed before
