@@ -39,15 +39,15 @@ pub use error::{Error, ErrorKind, InvalidationReason, Result};
 pub use fs::VaultSize;
 pub use id::{RecordId, SlotId, VaultId};
 pub use keys::{
-    Credentials, EmergencyCode, Kdf, KdfParameters, KeyShare, Passphrase, Purpose, RecoveryCode,
-    SessionPolicy, ShareError, ShareSink, SlotKind,
+    Credentials, EmergencyCode, Footprint, Kdf, KdfParameters, KeyShare, Passphrase, Purpose,
+    RecoveryCode, SessionPolicy, ShareError, ShareSink, SlotKind,
 };
 pub use memory::MemoryProtection;
 pub use posture::{Finding, FindingState, Posture};
 pub use records::{Batch, Body, Cursor, Outcome, Query, Record, Stored};
 pub use session::{
-    AuditTrail, Deposit, DepositState, EmergencySession, Fault, FaultKind, Lease, Matches,
-    RecoveryRenewal, Session, SlotInfo, Slots, Verification,
+    AuditTrail, Deposit, DepositState, EmergencySession, Fault, FaultKind, KindSize, Lease,
+    Matches, RecoveryRenewal, Session, SlotInfo, Slots, Usage, Verification,
 };
 pub use time::Timestamp;
 pub use vault::{Options, Recovery, Setup, Vault};

@@ -1,6 +1,7 @@
 //! The header as a value: slots, generation, and the MACs that vouch for its text.
 
 use super::class_keys::ClassKeys;
+use super::footprint::Footprint;
 use super::header_text;
 use super::kind::SlotKind;
 use super::policy::SessionPolicy;
@@ -22,6 +23,7 @@ pub(crate) struct Header {
     pub(crate) inbox: Inbox,
     /// The tenth failed attempt of an everyday slot ends the vault.
     pub(crate) wipes: bool,
+    pub(crate) footprint: Footprint,
     pub(crate) slots: Vec<Slot>,
     pub(crate) retired: Vec<RetiredShare>,
 }

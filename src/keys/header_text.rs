@@ -1,5 +1,6 @@
 //! The header as text: one spelling for each header (spec 01).
 
+use super::footprint::Footprint;
 use super::header::{Header, Inbox, MAC_ORDER, RetiredShare, StoredHeader};
 use super::kdf::KdfParameters;
 use super::kind::{SlotKind, WrapPurpose};
@@ -26,6 +27,10 @@ pub(super) fn body(header: &Header) -> String {
     push_line(&mut text, &inbox);
     let tenth = if header.wipes { WIPE } else { DISABLE };
     push_line(&mut text, &format!("attempts tenth={tenth}"));
+    push_line(
+        &mut text,
+        &format!("footprint {}", header.footprint.to_text()),
+    );
     for slot in &header.slots {
         push_line(&mut text, &slot_line(slot.id, slot.kind));
         if let Some(escrow) = &slot.escrow {
@@ -78,6 +83,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<StoredHeader> {
         DISABLE => false,
         _ => return Err(ErrorKind::HeaderDamaged.into()),
     };
+    let footprint = Footprint::parse(lines.field("footprint ")?, decimal);
+    let footprint = footprint.ok_or(ErrorKind::HeaderDamaged)?;
     let mut slots: Vec<Slot> = Vec::new();
     while lines.starts_with("slot ") {
         let slot = parse_slot(&mut lines)?;
@@ -106,6 +113,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<StoredHeader> {
         anchored,
         inbox,
         wipes,
+        footprint,
         slots,
         retired,
     };

@@ -20,6 +20,7 @@ mod code;
 mod credentials;
 mod derive;
 mod factors;
+mod footprint;
 mod header;
 mod header_text;
 mod kdf;
@@ -33,6 +34,7 @@ mod vectors;
 
 pub use code::{EmergencyCode, RecoveryCode};
 pub use credentials::Credentials;
+pub use footprint::Footprint;
 pub use kdf::{Kdf, KdfParameters};
 pub use kind::SlotKind;
 pub use passphrase::Passphrase;

@@ -269,8 +269,12 @@ fn footprint(opening: &Opening) -> Finding {
         Ok(size) => (
             Good,
             format!(
-                "{} bytes: {} of databases, {} of logs, {} of headers and reserve. Nothing is \
+                "{} {} bytes: {} of databases, {} of logs, {} of headers and reserve. Nothing is \
              written outside the directory.",
+                match opening.footprint().time_to_live() {
+                    None => String::from("Records stay until they are erased, or say when."),
+                    Some(most) => format!("A cache: records are erased after {}.", time(most)),
+                },
                 size.total(),
                 size.databases,
                 size.logs,
@@ -310,6 +314,9 @@ fn copies() -> Finding {
 /// A time as people say it.
 fn time(time: Duration) -> String {
     match time.as_secs() {
+        seconds if seconds >= 172_800 && seconds.is_multiple_of(86_400) => {
+            format!("{} days", seconds / 86_400)
+        }
         seconds if seconds >= 7200 && seconds.is_multiple_of(3600) => {
             format!("{} hours", seconds / 3600)
         }

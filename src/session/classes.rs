@@ -196,6 +196,7 @@ pub(super) fn open_class(opening: &Opening, keys: ClassKeys) -> Result<OpenClass
             return Err(ErrorKind::TamperDetected.into());
         }
         let open = OpenClass::open(&dir.path_of(name), keys)?;
+        let open = open.within(opening.footprint());
         dir.check(name)?;
         dir.same_place()?;
         Ok(open)

@@ -140,29 +140,54 @@ pub(super) fn erase_subject(inner: &Inner, reach: Reach, name: &str) -> Result<(
 pub(super) fn erase_expired(inner: &Inner, reach: Reach) -> Result<u64> {
     inner.changing(reach, |open| {
         let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
-        finish_earlier(open, &mut waiting)?;
-        let by = inner.actor(reach);
-        let now = Timestamp::now().to_micros();
-        let mut removed = 0;
-        for class in open.within(reach) {
-            let done = take_away(open, &[class], &by, &mut waiting, &mut |parts| {
-                let mut removed = 0;
-                for part in parts {
-                    let here = part.open.remove_expired(part.writing, now)?;
-                    part.noted.expired_erased(here);
-                    removed += here;
-                }
-                Ok(removed)
-            })?;
-            if done.value > 0 {
-                open.with_reserve(RoomFor::Erasing, || {
-                    intent::scrub_up_to(open, class.class(), &[])
-                })?;
-            }
-            removed += done.value;
-        }
-        Ok(removed)
+        let classes: Vec<_> = open.within(reach).collect();
+        expire(open, &classes, &inner.actor(reach), &mut waiting)
     })
+}
+
+/// Erases what has expired in a cache, whose records nobody has to ask for to be rid of. Nobody waits
+/// for it: what cannot be erased now is tried again.
+pub(super) fn expire_cache(open: &OpenClasses, waiting: &mut bool) {
+    // An emergency session changes nothing.
+    let everyday = open.class(Reach::OWN, Class::Standard).is_ok();
+    let caches = open
+        .classes
+        .iter()
+        .filter(|open| everyday && open.is_cache());
+    let caches: Vec<_> = caches.collect();
+    let _ = expire(open, &caches, &Actor::unnamed(), waiting);
+}
+
+fn expire(
+    open: &OpenClasses,
+    classes: &[&OpenClass],
+    by: &Actor,
+    waiting: &mut bool,
+) -> Result<u64> {
+    finish_earlier(open, waiting)?;
+    let now = Timestamp::now().to_micros();
+    let mut removed = 0;
+    for class in classes {
+        if !class.store.read(|reading| reading.has_expired(now))? {
+            continue;
+        }
+        let done = take_away(open, &[class], by, waiting, &mut |parts| {
+            let mut removed = 0;
+            for part in parts {
+                let here = part.open.remove_expired(part.writing, now)?;
+                part.noted.expired_erased(here);
+                removed += here;
+            }
+            Ok(removed)
+        })?;
+        if done.value > 0 {
+            open.with_reserve(RoomFor::Erasing, || {
+                intent::scrub_up_to(open, class.class(), &[])
+            })?;
+        }
+        removed += done.value;
+    }
+    Ok(removed)
 }
 
 /// The classes that a batch touches, lowest first: those it names and those that hold what it
@@ -245,7 +270,8 @@ pub(super) fn put(
     let (id, revision) = (row.id, intent::revision_of(row.revision));
     let expired = is_expired(&row, now);
     let held = open_held(parts, holder, row)?;
-    match decide(record, &held, id, revision, expired)? {
+    let target_is_cache = parts.get(target).is_some_and(|part| part.open.is_cache());
+    match decide(record, &held, id, revision, expired, target_is_cache)? {
         Decision::Keep => {
             return Ok(Stored {
                 id,
@@ -281,6 +307,7 @@ fn decide(
     id: RecordId,
     revision: u64,
     expired: bool,
+    is_cache: bool,
 ) -> Result<Decision> {
     if let Some(stored) = record.stored {
         // A record that was read: its own next revision, or nobody's.
@@ -300,12 +327,13 @@ fn decide(
     match offered.cmp(version) {
         std::cmp::Ordering::Less => Ok(Decision::Keep),
         std::cmp::Ordering::Greater => Ok(Decision::Replace),
-        std::cmp::Ordering::Equal if same_content(record, held) => Ok(Decision::Keep),
+        std::cmp::Ordering::Equal if same_content(record, held, is_cache) => Ok(Decision::Keep),
         std::cmp::Ordering::Equal => Err(ErrorKind::Conflict.into()),
     }
 }
 
-fn same_content(one: &Record, other: &Record) -> bool {
+/// Whether a version is the one that is there. When it expires is for a cache to say.
+fn same_content(one: &Record, other: &Record, is_cache: bool) -> bool {
     one.class == other.class
         && one.kind == other.kind
         && one.subject == other.subject
@@ -313,7 +341,7 @@ fn same_content(one: &Record, other: &Record) -> bool {
         && one.content_type == other.content_type
         && one.device == other.device
         && one.app == other.app
-        && one.expires == other.expires
+        && (is_cache || one.expires == other.expires)
         && one.body() == other.body()
 }
 
@@ -378,7 +406,14 @@ fn write(
     outcome: Outcome,
 ) -> Result<Stored> {
     let part = parts.get_mut(target).ok_or(ErrorKind::LeaseRequired)?;
-    part.put(record, stored)?;
+    let expires = part.open.expiry(record.expires, stored.updated);
+    if expires == record.expires {
+        part.put(record, stored)?;
+    } else {
+        let mut limited = record.copy_as(stored);
+        limited.expires = expires;
+        part.put(&limited, stored)?;
+    }
     Ok(Stored {
         id: stored.id,
         revision: stored.revision,

@@ -1,11 +1,12 @@
 //! A session, behind the one lock that locking takes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
 use std::time::Duration;
 
 use super::classes::{OpenClasses, Reach, open_classes};
+use super::commit;
 use super::generation::Accept;
 use super::open_class::OpenClass;
 use super::opening::Opening;
@@ -35,6 +36,8 @@ pub(super) struct Inner {
     /// Entries of the audit trail that found no room.
     pub(super) owed: Mutex<Vec<Entry>>,
     pub(super) leases: AtomicU64,
+    /// When to look for what has expired, on the steady clock.
+    expire_next: AtomicI64,
 }
 
 /// What there is of a session.
@@ -58,6 +61,7 @@ impl Inner {
             reads: Mutex::default(),
             owed: Mutex::default(),
             leases: AtomicU64::new(0),
+            expire_next: AtomicI64::new(0),
         }
     }
 
@@ -182,6 +186,9 @@ impl Inner {
         }
         let by = self.actor(Reach::OWN);
         self.note_beginning(open, Entry::done(&by, event))?;
+        let mut waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        commit::expire_cache(open, &mut waiting);
+        drop(waiting);
         self.opening.with_dir(|dir| {
             dir.fill_reserve();
             Ok(())
@@ -270,7 +277,10 @@ impl Inner {
         let _ = self.close();
         match self.phase.try_read().as_deref() {
             Ok(Phase::Ended) => return None,
-            Ok(Phase::Open(open)) => self.write_reads_soon(open),
+            Ok(Phase::Open(open)) => {
+                self.write_reads_soon(open);
+                self.expire_soon(open, now);
+            }
             _ => {}
         }
         // Whoever ended the session or the lease meanwhile could not close it.
@@ -278,6 +288,18 @@ impl Inner {
         let left = self.watch.due().saturating_sub(now);
         let left = Duration::from_micros(u64::try_from(left).unwrap_or_default());
         Some(left.max(SHORTEST_WAIT))
+    }
+
+    /// Erases what has expired in a cache, every ten seconds, where nobody is in the way.
+    fn expire_soon(&self, open: &OpenClasses, now: i64) {
+        if now < self.expire_next.load(Ordering::Acquire) {
+            return;
+        }
+        if let Ok(mut waiting) = self.commit.try_lock() {
+            commit::expire_cache(open, &mut waiting);
+            let next = now.saturating_add(EXPIRE_EVERY);
+            self.expire_next.store(next, Ordering::Release);
+        }
     }
 
     /// Closes every file and keeps the keys of the everyday classes, once calls under way have
@@ -356,3 +378,6 @@ impl Phase {
 
 /// While a call under way keeps what is over from being closed the timer looks this often.
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+
+/// In microseconds.
+const EXPIRE_EVERY: i64 = 10_000_000;

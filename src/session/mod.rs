@@ -42,6 +42,7 @@ mod throttle;
 mod timer;
 mod trail;
 mod transaction;
+mod usage;
 mod verify;
 mod watch;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use matches::Matches;
 pub use recovery::RecoveryRenewal;
 pub use set_aside::{Deposit, DepositState};
 pub use slots::{SlotInfo, Slots};
+pub use usage::{KindSize, Usage};
 pub use verify::{Fault, FaultKind, Verification};
 
 pub(crate) use classes::create_database;

@@ -11,7 +11,7 @@ use crate::audit::RecordChange;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::RecordId;
-use crate::keys::{ClassKeys, TokenSpace};
+use crate::keys::{ClassKeys, Footprint, TokenSpace};
 use crate::records::{self, NO_EFFECTIVE_TIME, Record, StoredAs};
 use crate::sealing::{self, Context, Sealed, Table};
 use crate::secret::SecretText;
@@ -24,6 +24,8 @@ pub(super) struct OpenClass {
     pub(super) names: Names,
     pub(super) store: Store,
     keeps_history: bool,
+    /// How long a record lives at the most, in microseconds.
+    time_to_live: Option<i64>,
     last_updated: AtomicI64,
     /// What the database says of itself (spec 08).
     pub(super) standing: Mutex<Standing>,
@@ -80,10 +82,35 @@ impl OpenClass {
             names: Names::new(),
             store,
             keeps_history,
+            time_to_live: None,
             last_updated,
             standing: Mutex::new(standing),
             erasures: AtomicU64::new(0),
         })
+    }
+
+    /// The same class of a vault with this footprint.
+    pub(super) fn within(self, footprint: Footprint) -> Self {
+        let time = footprint.time_to_live().map(|time| time.as_micros());
+        let time_to_live = time.and_then(|time| i64::try_from(time).ok());
+        Self {
+            time_to_live,
+            ..self
+        }
+    }
+
+    /// Whether every record expires.
+    pub(super) fn is_cache(&self) -> bool {
+        self.time_to_live.is_some()
+    }
+
+    /// When a record that is put now expires.
+    pub(super) fn expiry(&self, own: Option<Timestamp>, put: Timestamp) -> Option<Timestamp> {
+        let Some(time) = self.time_to_live else {
+            return own;
+        };
+        let latest = Timestamp::from_micros(put.to_micros().saturating_add(time));
+        Some(own.map_or(latest, |own| own.min(latest)))
     }
 
     /// Closes the database and keeps the keys.

@@ -14,8 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{FileName, VaultDir, VaultLock, VaultSize};
 use crate::id::{SlotId, VaultId};
 use crate::keys::{
-    ClassKeys, Code, Factors, Header, RetiredShare, SessionPolicy, Slot, SlotKind, StoredHeader,
-    WrapPurpose,
+    ClassKeys, Code, Factors, Footprint, Header, RetiredShare, SessionPolicy, Slot, SlotKind,
+    StoredHeader, WrapPurpose,
 };
 use crate::time::{Clock, SystemClock};
 
@@ -129,6 +129,11 @@ impl Opening {
     /// The policy of sessions, as the newest copy of the header says.
     pub(crate) fn policy(&self) -> SessionPolicy {
         self.newest().header.policy
+    }
+
+    /// How much the vault may leave, as the newest copy of the header says.
+    pub(crate) fn footprint(&self) -> Footprint {
+        self.newest().header.footprint
     }
 
     /// Lends the directory.

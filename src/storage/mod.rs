@@ -29,6 +29,6 @@ mod vfs;
 pub(crate) use deposits::DepositRow;
 pub(crate) use heap::sqlite_heap_is_wiped;
 pub(crate) use names::{StoredSubject, StoredTerm};
-pub(crate) use rows::{EarlierRow, Gone, IndexEntry, Row};
+pub(crate) use rows::{EarlierRow, Gone, IndexEntry, KindUsage, Row};
 pub(crate) use scan::{Direction, Order, Position, Scan};
 pub(crate) use store::{Reading, Store, Writing};

@@ -54,6 +54,14 @@ pub(crate) struct Gone {
 }
 
 /// The columns that [`read_row`] takes, in its order.
+/// What the records of a kind take.
+pub(crate) struct KindUsage {
+    pub(crate) kind: i64,
+    pub(crate) records: i64,
+    pub(crate) revisions: i64,
+    pub(crate) bytes: i64,
+}
+
 macro_rules! columns {
     () => {
         "place, id, revision, kind, subject, content, start, finish, updated, expires, client, \
@@ -170,6 +178,33 @@ impl Reading<'_> {
             .connection
             .query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
         Ok(answer.map_err(from_sqlite)? == "ok")
+    }
+
+    /// How many records, and earlier revisions, there are of each kind, and how long their envelopes
+    /// are together.
+    pub(crate) fn usage(&self) -> Result<Vec<KindUsage>> {
+        let sql = "SELECT kind, sum(records), sum(revisions), sum(bytes) FROM (
+             SELECT kind, 1 AS records, 0 AS revisions, length(body) AS bytes FROM records
+             UNION ALL SELECT kind, 0, 1, length(body) FROM revisions) GROUP BY kind";
+        let mut statement = cached(self.connection, sql)?;
+        let rows = statement.query_map([], |row| {
+            Ok(KindUsage {
+                kind: row.get(0)?,
+                records: row.get(1)?,
+                revisions: row.get(2)?,
+                bytes: row.get(3)?,
+            })
+        });
+        let rows = rows.map_err(from_sqlite)?;
+        rows.map(|row| row.map_err(from_sqlite)).collect()
+    }
+
+    /// Whether a record expired at or before `now`.
+    pub(crate) fn has_expired(&self, now: i64) -> Result<bool> {
+        let sql = "SELECT 1 FROM records WHERE expires <= ?1 LIMIT 1";
+        cached(self.connection, sql)?
+            .exists([now])
+            .map_err(from_sqlite)
     }
 
     /// The latest `updated` of the class.

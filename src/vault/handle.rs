@@ -14,7 +14,7 @@ use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir, VaultSize};
 use crate::id::VaultId;
 use crate::keys::{
-    Code, Credentials, EmergencyCode, Factors, SessionPolicy, SlotKind, WrapPurpose,
+    Code, Credentials, EmergencyCode, Factors, Footprint, SessionPolicy, SlotKind, WrapPurpose,
 };
 use crate::memory::{self, MemoryProtection};
 use crate::posture::{self, Posture};
@@ -59,6 +59,7 @@ impl Vault {
     ///
     /// [`ErrorKind::VaultExists`], [`ErrorKind::PassphraseTooShort`],
     /// [`ErrorKind::PassphraseTooCommon`], [`ErrorKind::NoMatchingSlot`] for other credentials,
+    /// [`ErrorKind::InvalidPolicy`] for a time to live that is out of bounds,
     /// [`ErrorKind::OutOfMemory`] where not even the floor of Argon2id fits,
     /// [`ErrorKind::RandomUnavailable`], and those of an unsafe place
     /// ([`ErrorKind::PathIsSymlink`], [`ErrorKind::PathLooseMode`],
@@ -229,6 +230,12 @@ impl Vault {
     /// unlocked by this handle nothing vouches for it.
     pub fn session_policy(&self) -> SessionPolicy {
         self.opening.policy()
+    }
+
+    /// How much this vault may leave on the device, as the header says. While the vault was not
+    /// unlocked by this handle nothing vouches for it.
+    pub fn footprint(&self) -> Footprint {
+        self.opening.footprint()
     }
 
     /// To be called when the app goes to the background: a lease ends at once, and the session once

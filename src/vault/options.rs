@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::anchor::Anchor;
-use crate::keys::{Kdf, SessionPolicy};
+use crate::keys::{Footprint, Kdf, SessionPolicy};
 
 /// How a vault is made. Every default is the safe one.
 #[derive(Clone, Default)]
@@ -15,6 +15,7 @@ pub struct Options {
     pub(super) session_policy: SessionPolicy,
     pub(super) anchor: Option<Arc<dyn Anchor>>,
     pub(super) wipes: bool,
+    pub(super) footprint: Footprint,
 }
 
 impl Options {
@@ -50,6 +51,26 @@ impl Options {
     #[must_use]
     pub fn keep_history(mut self, keep: bool) -> Self {
         self.keep_history = keep;
+        self
+    }
+
+    /// Says how much the vault may leave on the device: everything, which is the default, or copies
+    /// for a time. A time outside of the bounds is refused when the vault is made
+    /// ([`InvalidPolicy`](crate::ErrorKind::InvalidPolicy)).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use vitalock::{Footprint, Options};
+    ///
+    /// let month = Duration::from_secs(30 * 86_400);
+    /// let options = Options::new().footprint(Footprint::Cache { time_to_live: month });
+    /// # drop(options);
+    /// ```
+    #[must_use]
+    pub fn footprint(mut self, footprint: Footprint) -> Self {
+        self.footprint = footprint;
         self
     }
 
@@ -91,6 +112,7 @@ impl fmt::Debug for Options {
             .field("session_policy", &self.session_policy)
             .field("anchored", &self.anchor.is_some())
             .field("wipes", &self.wipes)
+            .field("footprint", &self.footprint)
             .finish()
     }
 }

@@ -38,6 +38,7 @@ impl<'a> Setup<'a> {
     ) -> Result<Self> {
         let kind = credentials.slot_kind().filter(|kind| kind.is_everyday());
         credentials.actor()?;
+        options.footprint.check()?;
         check_passphrase(kind.ok_or(ErrorKind::NoMatchingSlot)?, credentials.words())?;
         match VaultDir::open(path) {
             Err(error) if error.kind() == ErrorKind::VaultNotFound => {}
@@ -116,6 +117,7 @@ impl<'a> Setup<'a> {
             anchored: self.options.anchor.is_some(),
             inbox: Inbox::of(standard, priority),
             wipes: self.options.wipes,
+            footprint: self.options.footprint,
             slots,
             retired: Vec::new(),
         };

@@ -61,6 +61,7 @@ const CALLS: &[Call] = &[
         lease.query_after(&Query::new(), &cursor).and_then(first)
     }),
     ("count", |lease, _| lease.count(&Query::new()).map(drop)),
+    ("usage", |lease, _| lease.usage().map(drop)),
     ("acting", |lease, _| {
         let other = lease.acting(&Actor::new("ada"))?;
         other.count(&Query::new()).map(drop)
@@ -201,6 +202,7 @@ fn without_step_up_a_priority_record_cannot_be_read_listed_counted_or_known_to_e
             [Query::new(), of_class(), of_subject()].map(|query| session.query(&query).count()),
             session.erase_expired().unwrap(),
             session.unused_bytes().unwrap(),
+            session.usage().unwrap().kinds.len(),
             kind(session.put(secret())),
             kind(session.put(secret().client("c1", 1))),
             kind(session.erase_subject("Patient/1")),

@@ -16,6 +16,7 @@ mod concurrency;
 mod credentials;
 mod deposits;
 mod erasure;
+mod footprint;
 mod lifecycle;
 mod model;
 mod others;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use vitalock::{
-    Class, Credentials, KeyShare, Lease, Purpose, RecordId, Session, ShareError, ShareSink, Vault,
+    Class, Credentials, KeyShare, Lease, Options, Purpose, RecordId, Session, ShareError,
+    ShareSink, Vault,
 };
 
 use super::spec::pages::PageSeal;
@@ -81,9 +82,12 @@ pub fn seal(vault: &Path, class: Class) -> PageSeal {
 
 /// Makes a vault that [`unlock`] and [`step_up`] open without Argon2id.
 pub fn make_quick_vault(dir: &Path, keep_history: bool) -> Vault {
+    make_quick_vault_with(dir, options().keep_history(keep_history))
+}
+
+pub fn make_quick_vault_with(dir: &Path, options: Options) -> Vault {
     let words = words();
     let factors = Credentials::passphrase(&words).and(&Twin);
-    let options = options().keep_history(keep_history);
     let setup = Vault::create(dir, options, factors).unwrap();
     let vault = setup.dangerous_without_recovery().unwrap();
     let session = vault.unlock(&factors).unwrap();

@@ -104,6 +104,10 @@ fn what_the_store_would_not_write_is_damage() {
         (" priority=", " standard="),
         ("attempts tenth=disable", "attempts tenth=never"),
         ("attempts tenth=disable\n", ""),
+        ("footprint full", "footprint cache=59"),
+        ("footprint full", "footprint cache=315360001"),
+        ("footprint full", "footprint cache=060"),
+        ("footprint full\n", ""),
     ] {
         assert!(text.contains(from), "the header has {from}");
         check(&text.replacen(from, to, 1), to);

@@ -195,7 +195,7 @@ recovery, emergency = code_key(recovery_bits, 2), code_key(emergency_bits, 1)
 header = f"vitalock 1\nsuite 1\nvault {vault.hex()}\ngeneration 7\n"
 header += "session idle=240 absolute=28800 background=15\nlease seconds=90 reads=50\nanchor kept\n"
 header += f"inbox standard={inbox['standard'].hex()} priority={inbox['priority'].hex()}\n"
-header += "attempts tenth=wipe\n"
+header += "attempts tenth=wipe\nfootprint cache=86400\n"
 header += slot("primary", both, kdf=True, share="vector-store")
 header += slot("biometric", ["standard"], share="vector-store")
 header += slot("recovery-share", both, share="vector-store", code=recovery)

@@ -156,6 +156,9 @@ impl Header {
         ]
         .map(|key| array(&unhex(key)));
         assert!(["disable", "wipe"].contains(&next("attempts tenth=").unwrap().1));
+        let footprint = next("footprint ").unwrap().1;
+        let cache = footprint.strip_prefix("cache=").map(str::parse::<u64>);
+        assert!(footprint == "full" || (60..=315_360_000).contains(&cache.unwrap().unwrap()));
         let mut slots = Vec::new();
         while let Some((_, line)) = next("slot ") {
             let (_, kind) = line.split_once(' ').unwrap();
