@@ -77,7 +77,7 @@ fn finish_earlier_with_reserve(open: &OpenClasses, waiting: &mut bool) -> Result
 }
 
 /// A transaction that only takes away, and so goes on although the disk is full.
-fn take_away<T>(
+pub(super) fn take_away<T>(
     open: &OpenClasses,
     classes: &[&OpenClass],
     by: &Actor,
@@ -134,60 +134,6 @@ pub(super) fn erase_subject(inner: &Inner, reach: Reach, name: &str) -> Result<(
         })?;
         done.scrubbed
     })
-}
-
-/// Removes what has expired; how many records that were.
-pub(super) fn erase_expired(inner: &Inner, reach: Reach) -> Result<u64> {
-    inner.changing(reach, |open| {
-        let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
-        let classes: Vec<_> = open.within(reach).collect();
-        expire(open, &classes, &inner.actor(reach), &mut waiting)
-    })
-}
-
-/// Erases what has expired in a cache, whose records nobody has to ask for to be rid of. Nobody waits
-/// for it: what cannot be erased now is tried again.
-pub(super) fn expire_cache(open: &OpenClasses, waiting: &mut bool) {
-    // An emergency session changes nothing.
-    let everyday = open.class(Reach::OWN, Class::Standard).is_ok();
-    let caches = open
-        .classes
-        .iter()
-        .filter(|open| everyday && open.is_cache());
-    let caches: Vec<_> = caches.collect();
-    let _ = expire(open, &caches, &Actor::unnamed(), waiting);
-}
-
-fn expire(
-    open: &OpenClasses,
-    classes: &[&OpenClass],
-    by: &Actor,
-    waiting: &mut bool,
-) -> Result<u64> {
-    finish_earlier(open, waiting)?;
-    let now = Timestamp::now().to_micros();
-    let mut removed = 0;
-    for class in classes {
-        if !class.store.read(|reading| reading.has_expired(now))? {
-            continue;
-        }
-        let done = take_away(open, &[class], by, waiting, &mut |parts| {
-            let mut removed = 0;
-            for part in parts {
-                let here = part.open.remove_expired(part.writing, now)?;
-                part.noted.expired_erased(here);
-                removed += here;
-            }
-            Ok(removed)
-        })?;
-        if done.value > 0 {
-            open.with_reserve(RoomFor::Erasing, || {
-                intent::scrub_up_to(open, class.class(), &[])
-            })?;
-        }
-        removed += done.value;
-    }
-    Ok(removed)
 }
 
 /// The classes that a batch touches, lowest first: those it names and those that hold what it

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::classes::{Reach, open_classes};
 use super::commit;
 use super::deposits;
+use super::expiry;
 use super::generation::Accept;
 use super::live::{Held, Inner};
 use super::located::{find, history};
@@ -255,7 +256,7 @@ impl Session {
     ///
     /// Those of the session.
     pub fn erase_expired(&self) -> Result<u64> {
-        commit::erase_expired(self.inner(), self.reach)
+        expiry::erase_expired(self.inner(), self.reach)
     }
 
     /// How many bytes of the open databases hold nothing: about what [`shrink`](Self::shrink) would

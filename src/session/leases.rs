@@ -4,8 +4,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::classes::{Reach, open_class};
-use super::commit;
 use super::deposits;
+use super::expiry;
 use super::live::{Inner, Phase};
 use super::timer;
 use crate::anchor::Anchored;
@@ -75,7 +75,7 @@ impl Inner {
         // What cannot be taken in now still waits, and is no reason to keep the owner out.
         let mut waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = deposits::take_in(open, &mut waiting);
-        commit::expire_cache(open, &mut waiting);
+        expiry::expire_cache(open, &mut waiting);
         drop(waiting);
         let lease = self.leases.fetch_add(1, Ordering::Relaxed);
         open.lease = Some(lease);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard, TryLockError}
 use std::time::Duration;
 
 use super::classes::{OpenClasses, Reach, open_classes};
-use super::commit;
+use super::expiry;
 use super::generation::Accept;
 use super::open_class::OpenClass;
 use super::opening::Opening;
@@ -187,7 +187,7 @@ impl Inner {
         let by = self.actor(Reach::OWN);
         self.note_beginning(open, Entry::done(&by, event))?;
         let mut waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
-        commit::expire_cache(open, &mut waiting);
+        expiry::expire_cache(open, &mut waiting);
         drop(waiting);
         self.opening.with_dir(|dir| {
             dir.fill_reserve();
@@ -296,7 +296,7 @@ impl Inner {
             return;
         }
         if let Ok(mut waiting) = self.commit.try_lock() {
-            commit::expire_cache(open, &mut waiting);
+            expiry::expire_cache(open, &mut waiting);
             let next = now.saturating_add(EXPIRE_EVERY);
             self.expire_next.store(next, Ordering::Release);
         }

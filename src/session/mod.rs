@@ -13,6 +13,7 @@ mod copies;
 mod deposits;
 mod draft;
 mod emergency;
+mod expiry;
 mod generation;
 mod handle;
 mod intent;

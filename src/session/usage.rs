@@ -100,7 +100,7 @@ pub(super) fn usage(inner: &Inner, reach: Reach) -> Result<Usage> {
                 inner.admit(open, reach, class, &anything)?;
             }
         }
-        kinds.sort_by(|one, other| other.bytes.cmp(&one.bytes));
+        kinds.sort_by_key(|size| std::cmp::Reverse(size.bytes));
         let files = inner.opening.size()?;
         Ok(Usage { kinds, files })
     })
