@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use super::classes::{OpenClasses, Reach};
 use super::commit::{Fresh, existing, put};
+use super::handle::Session;
 use super::intent::{self, Step};
 use super::live::Inner;
 use super::open_class::OpenClass;
@@ -27,8 +28,31 @@ pub(super) const UNREADABLE: u8 = 3;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 const MOST: usize = 256;
 
+impl Session {
+    /// Puts a new record of Priority without stepping up, as a letter is put through a slot: it is
+    /// sealed to Priority's public key and waits in Standard, where neither this session nor anybody
+    /// else can read it, until the next step-up takes it in. Durable when it returns.
+    ///
+    /// The answer is the identity that the record will have, unless the store has a record with its
+    /// client identity: it is then the next version of that, or nothing where that version is there.
+    /// What cannot be taken in is set aside: [`Lease::deposits`](crate::Lease::deposits).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRecord`] for a record of another class, or one that was read; those of
+    /// the session.
+    ///
+    /// # Security
+    ///
+    /// The audit trail of Standard says when and by whom something was deposited, and the files grow
+    /// by about its length. Nothing else is told before a step-up.
+    pub fn deposit(&self, record: &Record) -> Result<RecordId> {
+        deposit(self.inner(), self.reach, record)
+    }
+}
+
 /// Puts a record of Priority where it waits for a lease; its identity.
-pub(super) fn deposit(inner: &Inner, reach: Reach, record: &Record) -> Result<RecordId> {
+fn deposit(inner: &Inner, reach: Reach, record: &Record) -> Result<RecordId> {
     record.check()?;
     if record.class != Class::Priority || record.stored.is_some() {
         return Err(ErrorKind::InvalidRecord.into());

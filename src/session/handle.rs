@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::classes::{Reach, open_classes};
 use super::commit;
-use super::deposits;
 use super::expiry;
 use super::generation::Accept;
 use super::live::{Held, Inner};
@@ -151,27 +150,6 @@ impl Session {
             .first()
             .copied()
             .ok_or_else(|| ErrorKind::InvalidRecord.into())
-    }
-
-    /// Puts a new record of Priority without stepping up, as a letter is put through a slot: it is
-    /// sealed to Priority's public key and waits in Standard, where neither this session nor anybody
-    /// else can read it, until the next step-up takes it in. Durable when it returns.
-    ///
-    /// The answer is the identity that the record will have, unless the store has a record with its
-    /// client identity: it is then the next version of that, or nothing where that version is there.
-    /// What cannot be taken in is set aside: [`Lease::deposits`](crate::Lease::deposits).
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidRecord`] for a record of another class, or one that was read; those of
-    /// the session.
-    ///
-    /// # Security
-    ///
-    /// The audit trail of Standard says when and by whom something was deposited, and the files grow
-    /// by about its length. Nothing else is told before a step-up.
-    pub fn deposit(&self, record: &Record) -> Result<RecordId> {
-        deposits::deposit(self.inner(), self.reach, record)
     }
 
     /// Makes several changes together: all of them are durable when it returns, or none is made.

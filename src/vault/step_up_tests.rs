@@ -169,6 +169,7 @@ fn every_call_on_a_lease_is_refused_once_the_authentication_is_too_old() {
 fn every_method_of_a_session_a_lease_and_the_slots_is_in_the_matrix() {
     let sources = [
         include_str!("../session/audit_trail.rs"),
+        include_str!("../session/deposits.rs"),
         include_str!("../session/handle.rs"),
         include_str!("../session/lease.rs"),
         include_str!("../session/slots.rs"),
