@@ -74,9 +74,14 @@ impl Inner {
         }
         // What cannot be taken in now still waits, and is no reason to keep the owner out.
         let mut waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = deposits::take_in(open, &mut waiting);
-        expiry::expire_cache(open, &mut waiting);
+        let taken = deposits::take_in(open, &mut waiting);
+        expiry::expire_cache(open, &mut waiting, true);
         drop(waiting);
+        if let Err(error) = taken
+            && error.kind() == ErrorKind::TamperDetected
+        {
+            self.note_failure(open, by, Event::Tampered, &error);
+        }
         let lease = self.leases.fetch_add(1, Ordering::Relaxed);
         open.lease = Some(lease);
         self.watch.begin_lease(&self.opening.policy());

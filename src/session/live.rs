@@ -187,7 +187,7 @@ impl Inner {
         let by = self.actor(Reach::OWN);
         self.note_beginning(open, Entry::done(&by, event))?;
         let mut waiting = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
-        expiry::expire_cache(open, &mut waiting);
+        expiry::expire_cache(open, &mut waiting, true);
         drop(waiting);
         self.opening.with_dir(|dir| {
             dir.fill_reserve();
@@ -296,7 +296,7 @@ impl Inner {
             return;
         }
         if let Ok(mut waiting) = self.commit.try_lock() {
-            expiry::expire_cache(open, &mut waiting);
+            expiry::expire_cache(open, &mut waiting, false);
             let next = now.saturating_add(EXPIRE_EVERY);
             self.expire_next.store(next, Ordering::Release);
         }

@@ -233,9 +233,14 @@ impl OpenClass {
             .map(drop)
     }
 
-    /// Removes what expired at or before `now`; how many records that were.
-    pub(super) fn remove_expired(&self, writing: &Writing<'_>, now: i64) -> Result<u64> {
-        self.forget_rows(writing.remove_expired(now)?)
+    /// Removes what expired at or before `now`, so many records at the most; how many they were.
+    pub(super) fn remove_expired(
+        &self,
+        writing: &Writing<'_>,
+        now: i64,
+        most: usize,
+    ) -> Result<u64> {
+        self.forget_rows(writing.remove_expired(now, most)?)
     }
 
     /// Takes rows out of the hash over all of them; how many records they were.

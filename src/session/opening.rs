@@ -140,8 +140,16 @@ impl Opening {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Paused`], and those of what is done with it.
+    /// [`ErrorKind::Paused`], [`ErrorKind::VaultWiped`], and those of what is done with it.
     pub(super) fn with_dir<T>(&self, work: impl FnOnce(&VaultDir) -> Result<T>) -> Result<T> {
+        if self.wiped.load(Ordering::Acquire) {
+            return Err(ErrorKind::VaultWiped.into());
+        }
+        self.with_any_dir(work)
+    }
+
+    /// The same of a vault that is being wiped.
+    pub(super) fn with_any_dir<T>(&self, work: impl FnOnce(&VaultDir) -> Result<T>) -> Result<T> {
         let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
         work(&place.as_ref().ok_or(ErrorKind::Paused)?.dir)
     }

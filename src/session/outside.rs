@@ -22,6 +22,9 @@ pub(super) struct Outside {
     pub(super) last: Option<[u8; 16]>,
 }
 
+/// The years 1970 to 9999, in microseconds.
+const CALENDAR: std::ops::Range<i64> = 0..253_402_300_800_000_000;
+
 /// The length of what is sealed is a multiple of this.
 const STEP: usize = 256;
 
@@ -53,7 +56,7 @@ impl Opening {
         unlocked
     }
 
-    /// Ends the vault (spec 07, "Wiping"). Nothing of it is open.
+    /// Ends the vault (spec 07, "Wiping"), and what another slot has opened meanwhile.
     ///
     /// # Errors
     ///
@@ -69,9 +72,12 @@ impl Opening {
                 }
             }
         }
-        self.with_dir(VaultDir::wipe)?;
+        // From now on nobody writes a header, or anything else, in between.
         self.wiped.store(true, Ordering::Release);
-        Ok(())
+        self.device_locked();
+        let wiped = self.with_any_dir(VaultDir::wipe);
+        self.wiped.store(wiped.is_ok(), Ordering::Release);
+        wiped
     }
 
     fn note_outside(&self, kind: SlotKind, by: &Actor, error: &Error) -> Result<()> {
@@ -144,10 +150,15 @@ pub(super) fn open_event_bytes(standard: &ClassKeys, frame: Sealed) -> Result<Se
 fn open_event(standard: &OpenClass, frame: Sealed) -> Result<Entry> {
     let event = open_event_bytes(&standard.keys, frame)?;
     let entry = audit::decode(event.expose())?;
-    match (&entry.event, entry.stage) {
-        (Event::UnlockFailed(_), Stage::Failed) => Ok(entry),
-        // Whoever knows the public key can write anything here; this is all that is believed.
-        _ => Err(ErrorKind::TamperDetected.into()),
+    // Whoever knows the public key can write anything here; this is all that is believed.
+    let failed = matches!(entry.event, Event::UnlockFailed(_)) && entry.stage == Stage::Failed;
+    let known = |kind: &ErrorKind| kind.words() == entry.failure.expose();
+    let sound = ErrorKind::ALL.iter().any(known)
+        && entry.by.check().is_ok()
+        && CALENDAR.contains(&entry.at.to_micros());
+    match failed && sound {
+        true => Ok(entry),
+        false => Err(ErrorKind::TamperDetected.into()),
     }
 }
 

@@ -345,16 +345,21 @@ impl<'a> Writing<'a> {
         Ok(Gone { records, earlier })
     }
 
-    /// Removes what expired at or before `now`; what is gone.
-    pub(crate) fn remove_expired(&self, now: i64) -> Result<Gone> {
+    /// Removes what expired at or before `now`, the longest ago first and so many records at the
+    /// most; what is gone.
+    pub(crate) fn remove_expired(&self, now: i64, most: usize) -> Result<Gone> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
         let earlier = self.delete(
-            "DELETE FROM revisions WHERE id IN (SELECT id FROM records WHERE expires <= ?1)
+            "DELETE FROM revisions WHERE id IN
+             (SELECT id FROM records WHERE expires <= ?1 ORDER BY expires, place LIMIT ?2)
              RETURNING id, revision, substr(body, -16)",
-            [now],
+            [now, most],
         )?;
         let records = self.delete(
-            "DELETE FROM records WHERE expires <= ?1 RETURNING id, revision, substr(body, -16)",
-            [now],
+            "DELETE FROM records WHERE place IN
+             (SELECT place FROM records WHERE expires <= ?1 ORDER BY expires, place LIMIT ?2)
+             RETURNING id, revision, substr(body, -16)",
+            [now, most],
         )?;
         Ok(Gone { records, earlier })
     }

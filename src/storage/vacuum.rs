@@ -82,7 +82,9 @@ fn fill(path: &Path) {
         Ok(())
     });
     filled.unwrap();
-    let removed = store.write(|writing| writing.remove_expired(1)).unwrap();
+    let removed = store
+        .write(|writing| writing.remove_expired(1, usize::MAX))
+        .unwrap();
     assert_eq!(removed.records.len(), 200);
     store.scrub(|| {}).unwrap();
 }

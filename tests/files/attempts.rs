@@ -50,7 +50,8 @@ fn the_count_is_on_the_medium_before_memory_is_taken_to_stretch_the_passphrase()
         .collect();
     // What an earlier process left is made durable before the other record is written over.
     assert_eq!(counted, ["fsync", "pwrite64", "fsync"]);
-    let flushed = during.iter().rposition(|call| call.name == "fsync");
+    let flushes = |call: &&Call| call.name == "fsync" && attempts(call);
+    let flushed = during.iter().rposition(|call| flushes(&call));
     let stretched = during.iter().position(|call| {
         let length = call.args.get(1).and_then(|length| length.parse().ok());
         call.name == "mmap" && length.is_some_and(|length: usize| length >= STRETCHING)

@@ -9,17 +9,23 @@ use crate::support::data::tell;
 use crate::support::fixture::{make_quick_vault, step_up, unlock};
 
 /// Every word that the format has (docs/spec/01-header.md), and the name of this test's key store.
-const WORDS: [&str; 32] = [
+const WORDS: [&str; 40] = [
     "absolute",
     "anchor",
     "argon2id",
+    "attempts",
     "background",
     "biometric",
+    "cache",
     "commit",
+    "disable",
     "emergency",
     "escrow",
+    "footprint",
+    "full",
     "generation",
     "idle",
+    "inbox",
     "kdf",
     "key",
     "lease",
@@ -39,8 +45,10 @@ const WORDS: [&str; 32] = [
     "slot",
     "standard",
     "suite",
+    "tenth",
     "unlimited",
     "vault",
+    "wipe",
     "wrap",
 ];
 
