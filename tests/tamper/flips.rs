@@ -127,6 +127,10 @@ fn field_at(line: &str, column: usize) -> Field {
                 _ => Field::Frame,
             }
         }
+        ("inbox", 1..) => match words[word].split_once('=') {
+            Some((name, _)) if column - begin > name.len() => Field::Signed,
+            _ => Field::Frame,
+        },
         ("slot", 1) => Field::Secret,
         ("escrow", 1) | ("mac", 2) => Field::Signed,
         ("retired", 1) => Field::Provider,

@@ -143,6 +143,7 @@ impl Frozen {
         self.put("attempts", &self.attempts);
         let opened = Vault::open(self.dir()).and_then(|vault| vault.unlock(credentials));
         self.put("attempts", &self.attempts);
+        let _ = fs::remove_file(self.dir().join("events"));
         opened.err().map(|error| error.kind())
     }
 
