@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vitalock::{
-    Class, Credentials, EmergencyCode, FindingState, Kdf, KdfParameters, Options, Passphrase,
-    Posture, Record, SessionPolicy, Vault,
+    Class, Credentials, EmergencyCode, FindingState, Footprint, Kdf, KdfParameters, Options,
+    Passphrase, Posture, Record, SessionPolicy, Vault,
 };
 
 use crate::support::anchors::Memory;
@@ -68,8 +68,16 @@ fn open_files_and_directories_are_found() {
             .finding("footprint.known")
             .unwrap()
             .evidence
-            .starts_with(&total)
+            .contains(&format!("{total} bytes"))
     );
+    let month = Duration::from_secs(30 * 86_400);
+    let cache = Footprint::Cache {
+        time_to_live: month,
+    };
+    let (_place, vault) = Place::make(options().footprint(cache));
+    let report = vault.posture();
+    let evidence = &report.finding("footprint.known").unwrap().evidence;
+    assert!(evidence.contains("A cache: records are erased after 30 days."));
 }
 
 #[test]
