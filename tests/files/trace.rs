@@ -131,7 +131,8 @@ fn described(argument: &str) -> &str {
 fn parse(process: &str, call: &str) -> Option<Call> {
     let (name, rest) = call.split_once('(')?;
     let (args, result) = rest.rsplit_once(" = ")?;
-    let args = args.trim_end().strip_suffix(')')?;
+    // A call that was resumed has a space where its first part ended.
+    let args = args.trim_end().strip_suffix(')')?.trim_end();
     Some(Call {
         process: process.to_owned(),
         name: name.to_owned(),
@@ -171,7 +172,7 @@ fn a_trace_is_read_as_it_was_written() {
     fs::write(
         &log,
         "7 openat(5</v>, \"a, (b\", O_RDWR|O_CREAT, 0600) = 6</v/a, (b>\n\
-         7 fsync(6</v/a <unfinished ...>\n\
+         7 fsync(6</v/a> <unfinished ...>\n\
          8 write(1<pipe:[3]>, \"@end\\n\", 5)      = 5\n\
          7 <... fsync resumed>)                    = 0\n\
          7 openat(AT_FDCWD</w>, \"/x\", O_RDONLY) = -1 ENOENT (No such file or directory)\n",
@@ -186,6 +187,7 @@ fn a_trace_is_read_as_it_was_written() {
     );
     assert!(calls[0].is_relative() && !calls[0].failed());
     assert_eq!(calls[1].said(), Some("end"));
+    assert_eq!(calls[2].file(), "/v/a");
     assert_eq!(calls[3].path(1), "/x");
     assert!(calls[3].failed() && !calls[3].is_relative());
     assert_eq!(calls[3].number, 2);
