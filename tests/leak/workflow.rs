@@ -192,6 +192,8 @@ fn names_are_those_of_the_format(place: &Place) {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     found.sort();
+    // There once an attempt has failed.
+    found.retain(|name| name != "events");
     assert_eq!(found, names);
 }
 
