@@ -39,8 +39,9 @@ pub use error::{Error, ErrorKind, InvalidationReason, Result};
 pub use fs::VaultSize;
 pub use id::{RecordId, SlotId, VaultId};
 pub use keys::{
-    Credentials, EmergencyCode, Footprint, Kdf, KdfParameters, KeyShare, Passphrase, Purpose,
-    RecoveryCode, SessionPolicy, ShareError, ShareSink, SlotKind,
+    ContactKey, Credentials, EmergencyCode, EmergencyQuestion, EmergencyRequest, Footprint, Kdf,
+    KdfParameters, KeyShare, Passphrase, Purpose, RecoveryCode, SessionPolicy, ShareError,
+    ShareSink, SlotKind,
 };
 pub use memory::MemoryProtection;
 pub use posture::{Finding, FindingState, Posture};

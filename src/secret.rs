@@ -261,7 +261,10 @@ mod tests {
 
     #[test]
     fn secrets_can_be_neither_copied_nor_printed_nor_serialised_nor_compared() {
-        use crate::keys::{ClassKeys, CodeKey, EmergencyCode, Passphrase, RecoveryCode, ShareSink};
+        use crate::keys::{
+            ClassKeys, CodeKey, ContactKey, ContactSecret, EmergencyCode, EmergencyRequest,
+            Passphrase, RecoveryCode, ShareSink,
+        };
         use crate::sealing::Opened;
 
         for (secret, traits) in [
@@ -271,6 +274,9 @@ mod tests {
             ("RecoveryCode", traits_of!(RecoveryCode)),
             ("EmergencyCode", traits_of!(EmergencyCode)),
             ("CodeKey", traits_of!(CodeKey)),
+            ("ContactKey", traits_of!(ContactKey)),
+            ("ContactSecret", traits_of!(ContactSecret)),
+            ("EmergencyRequest", traits_of!(EmergencyRequest)),
             ("ClassKeys", traits_of!(ClassKeys)),
             ("ShareSink", traits_of!(ShareSink)),
             ("Opened", traits_of!(Opened)),

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use super::contact::ContactSecret;
 use super::derive;
 use crate::error::{ErrorKind, Result};
 use crate::id::VaultId;
@@ -69,9 +70,10 @@ impl RecoveryCode {
     }
 }
 
-/// A written code of either use, before it is a factor of one vault.
+/// A code, or what stands for one, before it is a factor of one vault.
 #[derive(Clone, Copy)]
 pub(crate) enum Code<'a> {
+    Contact(&'a ContactSecret),
     Emergency(&'a EmergencyCode),
     Recovery(&'a RecoveryCode),
 }
@@ -79,13 +81,14 @@ pub(crate) enum Code<'a> {
 impl Code<'_> {
     pub(crate) fn key(self, vault: VaultId) -> CodeKey {
         match self {
+            Self::Contact(secret) => secret.key(vault),
             Self::Emergency(code) => code.key(vault),
             Self::Recovery(code) => code.key(vault),
         }
     }
 }
 
-/// The factor derived from a written code.
+/// The factor derived from a code.
 pub(crate) struct CodeKey(pub(super) SecretKey);
 
 #[derive(Clone, Copy)]

@@ -1,5 +1,6 @@
 //! The header as text: one spelling for each header (spec 01).
 
+use super::contact::{CAPSULE, Contact};
 use super::footprint::Footprint;
 use super::header::{Header, Inbox, MAC_ORDER, RetiredShare, StoredHeader};
 use super::kdf::KdfParameters;
@@ -35,6 +36,10 @@ pub(super) fn body(header: &Header) -> String {
         push_line(&mut text, &slot_line(slot.id, slot.kind));
         if let Some(escrow) = &slot.escrow {
             push_line(&mut text, &format!("escrow {}", encode_hex(escrow)));
+        }
+        if let Some(contact) = &slot.contact {
+            let (public, capsule) = (encode_hex(&contact.public), encode_hex(&contact.capsule));
+            push_line(&mut text, &format!("contact {public} {capsule}"));
         }
         for wrap in &slot.wraps {
             let commitment = encode_hex(&wrap.commitment);
@@ -184,6 +189,10 @@ fn parse_slot(lines: &mut Lines<'_>) -> Result<Slot> {
         let bytes = decode_hex::<{ 32 + Sealed::OVERHEAD }>(lines.field("escrow ")?);
         escrow = Some(bytes.ok_or(damaged)?.to_vec());
     }
+    let mut contact = None;
+    if kind == SlotKind::EmergencyContact {
+        contact = Some(parse_contact(lines.field("contact ")?).ok_or(damaged)?);
+    }
     let mut wraps = Vec::new();
     while lines.starts_with("wrap ") && wraps.len() < 2 {
         wraps.push(parse_wrap(lines.field("wrap ")?, kind)?);
@@ -199,11 +208,20 @@ fn parse_slot(lines: &mut Lines<'_>) -> Result<Slot> {
             id,
             kind,
             escrow,
+            contact,
             wraps,
         })
     } else {
         Err(damaged.into())
     }
+}
+
+fn parse_contact(line: &str) -> Option<Contact> {
+    let (public, capsule) = line.split_once(' ')?;
+    Some(Contact {
+        public: decode_hex(public)?,
+        capsule: decode_hex::<CAPSULE>(capsule)?.to_vec(),
+    })
 }
 
 fn parse_wrap(line: &str, kind: SlotKind) -> Result<Wrap> {

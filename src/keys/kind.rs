@@ -21,11 +21,13 @@ pub enum SlotKind {
     RecoveryCode,
     /// The emergency code: opens Emergency and nothing else.
     Emergency,
+    /// The answer of a second party, who holds a key: opens Emergency and nothing else.
+    EmergencyContact,
 }
 
 impl SlotKind {
     /// Every kind of slot.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Primary,
         Self::Biometric,
         Self::Passphrase,
@@ -33,6 +35,7 @@ impl SlotKind {
         Self::RecoveryPassphrase,
         Self::RecoveryCode,
         Self::Emergency,
+        Self::EmergencyContact,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -44,6 +47,7 @@ impl SlotKind {
             Self::RecoveryPassphrase => "recovery-passphrase",
             Self::RecoveryCode => "recovery-code",
             Self::Emergency => "emergency",
+            Self::EmergencyContact => "emergency-contact",
         }
     }
 
@@ -59,9 +63,14 @@ impl SlotKind {
     }
 
     /// Whether a factor of the slot is one that somebody may guess. What the hardware releases it
-    /// counts itself.
+    /// counts itself, and a contact's answer is 32 random bytes.
     pub(crate) const fn is_guessable(self) -> bool {
-        !matches!(self, Self::Biometric)
+        !matches!(self, Self::Biometric | Self::EmergencyContact)
+    }
+
+    /// Whether the slot opens Emergency and nothing else.
+    pub(crate) const fn is_emergency(self) -> bool {
+        matches!(self, Self::Emergency | Self::EmergencyContact)
     }
 
     /// Whether the slot opens the vault for its owner without a recovery.
@@ -80,7 +89,7 @@ impl SlotKind {
     pub(super) const fn wraps(self) -> &'static [WrapPurpose] {
         match self {
             Self::Biometric => &[WrapPurpose::Standard],
-            Self::Emergency => &[WrapPurpose::Emergency],
+            Self::Emergency | Self::EmergencyContact => &[WrapPurpose::Emergency],
             _ => &[WrapPurpose::Standard, WrapPurpose::Priority],
         }
     }

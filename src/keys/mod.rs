@@ -4,7 +4,7 @@
 //! header's text, derive every key from the class keys.
 //! **Never** touches a file, makes a key on an error path, or derives a class key from a factor.
 //! **Format** docs/spec/01-header.md, docs/spec/02-keys.md, docs/spec/07-attempts.md, the chain of
-//! docs/spec/09-audit.md and the keys of docs/spec/10-inbox.md.
+//! docs/spec/09-audit.md, the keys of docs/spec/10-inbox.md, and docs/spec/11-contact.md.
 //!
 //! ```text
 //! slot, purpose standard:  passphrase --Argon2id--+ share + code --HKDF--> Standard, Emergency key
@@ -17,6 +17,7 @@ mod attempts;
 mod chain;
 mod class_keys;
 mod code;
+mod contact;
 mod credentials;
 mod derive;
 mod factors;
@@ -33,6 +34,7 @@ mod slot;
 mod vectors;
 
 pub use code::{EmergencyCode, RecoveryCode};
+pub use contact::{ContactKey, EmergencyQuestion, EmergencyRequest};
 pub use credentials::Credentials;
 pub use footprint::Footprint;
 pub use kdf::{Kdf, KdfParameters};
@@ -45,6 +47,7 @@ pub(crate) use attempts::{Attempts, Failed};
 pub(crate) use chain::{Chain, Seal};
 pub(crate) use class_keys::{ClassKeys, TokenSpace};
 pub(crate) use code::{Code, CodeKey};
+pub(crate) use contact::ContactSecret;
 pub(crate) use factors::Factors;
 pub(crate) use header::{Header, Inbox, RetiredShare, StoredHeader};
 pub(crate) use kind::WrapPurpose;

@@ -4,6 +4,7 @@ use subtle::ConstantTimeEq;
 
 use super::class_keys::ClassKeys;
 use super::code::CodeKey;
+use super::contact::{Contact, ContactSecret, EmergencyRequest};
 use super::derive;
 use super::factors::{self, Factors};
 use super::header::RetiredShare;
@@ -23,6 +24,7 @@ pub(crate) struct Slot {
     pub(crate) id: SlotId,
     pub(crate) kind: SlotKind,
     pub(crate) escrow: Option<Vec<u8>>,
+    pub(crate) contact: Option<Contact>,
     pub(crate) wraps: Vec<Wrap>,
 }
 
@@ -56,6 +58,7 @@ impl Slot {
             id: SlotId::make()?,
             kind,
             escrow: None,
+            contact: None,
             wraps: Vec::new(),
         };
         for &purpose in purposes {
@@ -164,6 +167,31 @@ impl Slot {
             Ok(())
         })
         .map(CodeKey)
+    }
+
+    /// Names the contact, who gets the slot's secret.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Contact::make`].
+    pub(crate) fn set_contact(
+        &mut self,
+        vault: VaultId,
+        public: &[u8; 32],
+        secret: &ContactSecret,
+    ) -> Result<()> {
+        self.contact = Some(Contact::make(vault, self.id, public, secret)?);
+        Ok(())
+    }
+
+    /// A request to the contact.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoMatchingSlot`] where the slot has none; [`ErrorKind::RandomUnavailable`].
+    pub(crate) fn request(&self, vault: VaultId) -> Result<EmergencyRequest> {
+        let contact = self.contact.as_ref().ok_or(ErrorKind::NoMatchingSlot)?;
+        EmergencyRequest::make(vault, self.id, contact)
     }
 
     /// Wraps for the slot, for the purpose. The slot's line must be final: it is bound.

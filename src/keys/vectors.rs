@@ -80,6 +80,7 @@ fn slot_to_fill() -> Slot {
         id: SlotId::make().unwrap(),
         kind: SlotKind::Passphrase,
         escrow: None,
+        contact: None,
         wraps: vec![wrap],
     }
 }

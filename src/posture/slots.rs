@@ -119,22 +119,24 @@ pub(super) fn code_alone(slots: &[SlotInfo]) -> Finding {
 }
 
 pub(super) fn emergency(slots: &[SlotInfo]) -> Finding {
-    let there = slots.iter().any(|slot| slot.kind == SlotKind::Emergency);
+    let there = slots.iter().any(|slot| slot.kind.is_emergency());
     Finding {
         id: "emergency.procedure",
         title: "Emergency access",
         state: if there { Good } else { Attention },
         evidence: match there {
             true => String::from(
-                "An emergency code opens the Emergency class, for a reason that is recorded.",
+                "An emergency code, or a contact's key, opens the Emergency class, for a reason \
+                 that is recorded.",
             ),
-            false => String::from("There is no emergency code."),
+            false => String::from("There is neither an emergency code nor a contact."),
         },
         advice: match there {
             true => "",
             false => {
                 "Where others may have to reach what saves a life, add an emergency code \
-             (Slots::add_emergency) and say where it is kept."
+             (Slots::add_emergency) and say where it is kept, or a contact \
+             (Slots::add_emergency_contact)."
             }
         },
         controls: &["164.312(a)(2)(ii)"],

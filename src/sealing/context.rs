@@ -23,6 +23,8 @@ pub(crate) enum Table {
     AuditEntry,
     Deposit,
     Event,
+    Capsule,
+    Answer,
 }
 
 impl Table {
@@ -40,6 +42,8 @@ impl Table {
             Self::AuditEntry => 9,
             Self::Deposit => 10,
             Self::Event => 11,
+            Self::Capsule => 12,
+            Self::Answer => 13,
         }
     }
 }
@@ -113,11 +117,13 @@ mod tests {
             Table::AuditEntry,
             Table::Deposit,
             Table::Event,
+            Table::Capsule,
+            Table::Answer,
         ];
         Context {
             vault: VaultId::from_bytes(fields.0),
             class: Class::ALL[usize::from(fields.1 % 3)],
-            table: tables[usize::from(fields.2 % 11)],
+            table: tables[usize::from(fields.2 % 13)],
             kind: &fields.3,
             row: RecordId::from_bytes(fields.4),
             number: fields.5,
@@ -134,7 +140,7 @@ mod tests {
         (
             id(),
             0..3_u8,
-            0..11_u8,
+            0..13_u8,
             "[ab\u{0}]{0,3}",
             id(),
             0..3_u64,

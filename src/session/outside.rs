@@ -9,8 +9,8 @@ use crate::audit::{self, Entry, Event, Stage};
 use crate::class::Class;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::VaultDir;
-use crate::id::VaultId;
-use crate::keys::{ClassKeys, Code, Factors, Slot, SlotKind, WrapPurpose};
+use crate::id::{SlotId, VaultId};
+use crate::keys::{ClassKeys, Code, EmergencyRequest, Factors, Slot, SlotKind, WrapPurpose};
 use crate::sealing::{self, Context, Mail, Reader, Sealed, Table};
 use crate::secret::SecretBytes;
 
@@ -54,6 +54,41 @@ impl Opening {
             }
         }
         unlocked
+    }
+
+    /// A request to the contact of a slot.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`], [`ErrorKind::NoMatchingSlot`], [`ErrorKind::RandomUnavailable`], and
+    /// those of [`check_running`](Self::check_running).
+    pub(crate) fn request(&self, slot: SlotId) -> Result<EmergencyRequest> {
+        self.check_running()?;
+        let header = &self.newest().header;
+        let mut slots = header.slots.iter();
+        let slot = slots.find(|known| known.id == slot);
+        slot.ok_or(ErrorKind::NotFound)?.request(header.vault)
+    }
+
+    /// Opens Emergency with a contact's answer; where that fails the trail will say so.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`unlock`](Self::unlock).
+    pub(crate) fn unlock_by_answer(
+        &self,
+        request: &EmergencyRequest,
+        answer: &[u8],
+        by: &Actor,
+    ) -> Result<Unlocked> {
+        let kind = SlotKind::EmergencyContact;
+        let Some(secret) = request.open(answer) else {
+            let error = ErrorKind::UnlockFailed.into();
+            let _ = self.note_outside(kind, by, &error);
+            return Err(error);
+        };
+        let (purpose, factors) = (WrapPurpose::Emergency, Factors::default());
+        self.unlock_from_outside(kind, purpose, factors, Some(Code::Contact(&secret)), by)
     }
 
     /// Ends the vault (spec 07, "Wiping"), and what another slot has opened meanwhile.

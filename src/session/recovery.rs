@@ -84,7 +84,7 @@ pub(crate) fn renew_everything(
     code: &RecoveryCode,
 ) -> Result<SlotId> {
     let kind = new.slot_kind().ok_or(ErrorKind::NoMatchingSlot)?;
-    let old = |slot: &Slot| slot.kind != SlotKind::Emergency;
+    let old = |slot: &Slot| !slot.kind.is_emergency();
     let event = Event::SlotsChanged(SlotChange::Recovered, None);
     let change = |opening: &Opening, keys: [&ClassKeys; 3]| {
         let renew = |header: &Header| renew(opening, header, keys, new, code, old, Some(kind));

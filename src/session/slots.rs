@@ -9,10 +9,10 @@ use super::opening::Opening;
 use super::recovery::RecoveryRenewal;
 use crate::audit::{Event, SlotChange};
 use crate::error::{ErrorKind, Result};
-use crate::id::SlotId;
+use crate::id::{SlotId, VaultId};
 use crate::keys::{
-    ClassKeys, Credentials, EmergencyCode, Factors, Header, KdfParameters, KeyShare, Slot,
-    SlotKind, WrapPurpose,
+    ClassKeys, Code, ContactSecret, Credentials, EmergencyCode, Factors, Header, KdfParameters,
+    KeyShare, Slot, SlotKind, WrapPurpose,
 };
 
 /// What may be known of a slot.
@@ -27,6 +27,8 @@ pub struct SlotInfo {
     pub opens_priority: bool,
     /// The key store that holds its share.
     pub provider: Option<String>,
+    /// The public key of the contact who opens it, X25519.
+    pub contact: Option<[u8; 32]>,
     /// The cost of stretching its passphrase.
     pub kdf: Option<KdfParameters>,
     /// How many attempts failed since the last that succeeded; 0 for a biometric slot, whose
@@ -47,6 +49,7 @@ impl SlotInfo {
             kind: slot.kind,
             opens_priority: slot.wrap(WrapPurpose::Priority).is_some(),
             provider: share.map(|share| share.provider.clone()),
+            contact: slot.contact.as_ref().map(|contact| contact.public),
             kdf: slot
                 .wraps
                 .iter()
@@ -161,6 +164,32 @@ impl<'a> Slots<'a> {
     /// [`ErrorKind::SlotTableFull`].
     pub fn add_emergency(&self) -> Result<EmergencyCode> {
         let code = EmergencyCode::make()?;
+        self.add_for_emergency(SlotKind::Emergency, Code::Emergency(&code), |_, _| Ok(()))?;
+        Ok(code)
+    }
+
+    /// Adds a slot that opens Emergency and nothing else to whoever holds the private key of this
+    /// X25519 public key (RFC 7748): a relative's device, a hospital. The private key stays there: see
+    /// [`Vault::request_emergency`](crate::Vault::request_emergency). Make sure that the key is
+    /// theirs, by showing it to both of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidContactKey`], [`ErrorKind::SlotTableFull`].
+    pub fn add_emergency_contact(&self, public_key: &[u8; 32]) -> Result<SlotId> {
+        let secret = ContactSecret::make()?;
+        let code = Code::Contact(&secret);
+        self.add_for_emergency(SlotKind::EmergencyContact, code, |vault, slot| {
+            slot.set_contact(vault, public_key, &secret)
+        })
+    }
+
+    fn add_for_emergency(
+        &self,
+        kind: SlotKind,
+        code: Code<'_>,
+        finish: impl FnOnce(VaultId, &mut Slot) -> Result<()>,
+    ) -> Result<SlotId> {
         let event = Event::SlotsChanged(SlotChange::EmergencyAdded, None);
         self.with_header(event, made, |opening, header, keys| {
             let key = code.key(header.vault);
@@ -169,19 +198,19 @@ impl<'a> Slots<'a> {
                 ..Factors::default()
             };
             let new = NewSlot {
-                kind: SlotKind::Emergency,
+                kind,
                 factors,
                 cost: KdfParameters::DEFAULT,
             };
             let mut draft = Draft::of(header);
-            draft.check(Some(new.kind))?;
-            let slot = new.make(header.vault, keys, false)?;
+            draft.check(Some(kind))?;
+            let mut slot = new.make(header.vault, keys, false)?;
+            finish(header.vault, &mut slot)?;
             let id = slot.id;
             draft.slots.push(slot);
             draft.write(opening, header, keys, factors)?;
             Ok(id)
-        })?;
-        Ok(code)
+        })
     }
 
     /// Makes a new recovery code in the place of the one there is. It counts once it was typed

@@ -9,8 +9,9 @@ use crate::audit;
 use crate::class::Class;
 use crate::id::{KeyId, RecordId, VaultId, decode_hex, encode_hex};
 use crate::keys::{
-    Chain, ClassKeys, Credentials, EmergencyCode, Factors, Inbox, KeyShare, Passphrase, Purpose,
-    RecoveryCode, ShareError, ShareSink, SlotKind, StoredHeader, TokenSpace, WrapPurpose,
+    Chain, ClassKeys, ContactKey, Credentials, EmergencyCode, EmergencyQuestion, Factors, Inbox,
+    KeyShare, Passphrase, Purpose, RecoveryCode, ShareError, ShareSink, SlotKind, StoredHeader,
+    TokenSpace, WrapPurpose,
 };
 use crate::records;
 use crate::sealing::{self, Context, Mail, Sealed, Table, Unit};
@@ -359,6 +360,33 @@ fn the_mail_of_the_vector_opens_and_goes_to_the_same_keys() {
         assert_eq!(event.expose(), vector.bytes(&format!("/events/{at}")));
         assert!(audit::decode(event.expose()).is_ok());
     }
+}
+
+#[test]
+fn the_request_of_the_vector_is_answered_with_the_secret_of_its_slot() {
+    let text = include_str!("../../docs/spec/vectors/contact.json");
+    let vector = Vector(serde_json::from_str(text).expect("the vector is JSON"));
+    let contact = ContactKey::from_bytes(&vector.array("/contact_key"));
+    assert_eq!(contact.public_key(), vector.array("/public"));
+    let stored = Vector::load().header();
+    let slot = stored.header.slots_of(SlotKind::EmergencyContact).next();
+    let slot = slot.expect("the vector has every kind");
+    assert_eq!(slot.id.to_bytes(), vector.array("/slot"));
+    let vault = stored.header.vault;
+    let request = slot.request(vault).expect("random bytes");
+    let request = request.replying_to(vector.key("/reply_key"));
+    assert_eq!(request.to_bytes(), vector.bytes("/request"));
+    let opens = |answer: &[u8]| {
+        let secret = request.open(answer).expect("the answer opens");
+        let code = secret.key(vault);
+        let factors = Factors::default().with_code(&code);
+        let opened = slot.open(vault, WrapPurpose::Emergency, factors, || Ok(()));
+        let opened = opened.expect("the secret is the slot's");
+        assert!(opened.iter().all(|keys| stored.verifies(keys)));
+    };
+    opens(&vector.bytes("/answer"));
+    let question = EmergencyQuestion::read(&vector.bytes("/request")).expect("a request");
+    opens(&contact.answer(&question).expect("it is for this contact"));
 }
 
 #[test]

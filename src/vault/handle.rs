@@ -12,9 +12,10 @@ use crate::actor::Actor;
 use crate::anchor::Anchor;
 use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir, VaultSize};
-use crate::id::VaultId;
+use crate::id::{SlotId, VaultId};
 use crate::keys::{
-    Code, Credentials, EmergencyCode, Factors, Footprint, SessionPolicy, SlotKind, WrapPurpose,
+    Code, Credentials, EmergencyCode, EmergencyRequest, Factors, Footprint, SessionPolicy,
+    SlotKind, WrapPurpose,
 };
 use crate::memory::{self, MemoryProtection};
 use crate::posture::{self, Posture};
@@ -185,11 +186,7 @@ impl Vault {
     /// As for [`unlock`](Self::unlock), and [`ErrorKind::InvalidActor`] for a reason that is empty
     /// or too long.
     pub fn unlock_emergency(&self, code: &EmergencyCode, reason: &str) -> Result<EmergencySession> {
-        if reason.trim().is_empty() {
-            return Err(ErrorKind::InvalidActor.into());
-        }
-        let by = Actor::unnamed().purpose(reason);
-        by.check()?;
+        let by = for_emergency(reason)?;
         self.opening.check_idle()?;
         let purpose = WrapPurpose::Emergency;
         let code = Some(Code::Emergency(code));
@@ -197,6 +194,38 @@ impl Vault {
         let unlocked = self
             .opening
             .unlock_from_outside(kind, purpose, factors, code, &by)?;
+        EmergencySession::begin(&self.opening, unlocked, by)
+    }
+
+    /// Asks a contact to open Emergency: the request is brought to the contact's device, which answers
+    /// it ([`ContactKey::answer`](crate::ContactKey::answer)), and the answer comes back to
+    /// [`unlock_emergency_by_contact`](Self::unlock_emergency_by_contact). Nothing needs to be
+    /// unlocked. Which slots have a contact, [`slots`](Self::slots) says.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`], [`ErrorKind::NoMatchingSlot`] for a slot without a contact,
+    /// [`ErrorKind::Paused`], [`ErrorKind::VaultWiped`], [`ErrorKind::RandomUnavailable`].
+    pub fn request_emergency(&self, slot: SlotId) -> Result<EmergencyRequest> {
+        self.opening.request(slot)
+    }
+
+    /// Opens Emergency, and nothing else, with a contact's answer to `request`. `reason` is as for
+    /// [`unlock_emergency`](Self::unlock_emergency).
+    ///
+    /// # Errors
+    ///
+    /// As for [`unlock_emergency`](Self::unlock_emergency); [`ErrorKind::UnlockFailed`] where the
+    /// answer is none to this request.
+    pub fn unlock_emergency_by_contact(
+        &self,
+        request: &EmergencyRequest,
+        answer: &[u8],
+        reason: &str,
+    ) -> Result<EmergencySession> {
+        let by = for_emergency(reason)?;
+        self.opening.check_idle()?;
+        let unlocked = self.opening.unlock_by_answer(request, answer, &by)?;
         EmergencySession::begin(&self.opening, unlocked, by)
     }
 
@@ -322,6 +351,16 @@ impl Vault {
             sqlite_heap_wiped,
         }
     }
+}
+
+/// Whoever opens Emergency is known by the reason alone.
+fn for_emergency(reason: &str) -> Result<Actor> {
+    if reason.trim().is_empty() {
+        return Err(ErrorKind::InvalidActor.into());
+    }
+    let by = Actor::unnamed().purpose(reason);
+    by.check()?;
+    Ok(by)
 }
 
 impl fmt::Debug for Vault {

@@ -9,7 +9,7 @@ use crate::audit::AuditQuery;
 use crate::class::Class;
 use crate::error::ErrorKind;
 use crate::id::{RecordId, SlotId};
-use crate::keys::{Credentials, Passphrase, SessionPolicy};
+use crate::keys::{ContactKey, Credentials, Passphrase, SessionPolicy};
 use crate::records::{Batch, Query, Record};
 use crate::session::{Lease, Session};
 
@@ -116,6 +116,10 @@ const CALLS: &[Call] = &[
     }),
     ("add_emergency", |lease, _| {
         lease.slots().add_emergency().map(drop)
+    }),
+    ("add_emergency_contact", |lease, _| {
+        let contact = ContactKey::make()?.public_key();
+        lease.slots().add_emergency_contact(&contact).map(drop)
     }),
     ("renew_recovery", |lease, factors| {
         lease.slots().renew_recovery(factors).map(drop)

@@ -13,6 +13,7 @@ mod support;
 mod anchor;
 mod audit;
 mod concurrency;
+mod contacts;
 mod credentials;
 mod deposits;
 mod erasure;

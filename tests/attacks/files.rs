@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rusqlite::Connection;
-use vitalock::{Class, Credentials, ErrorKind, Query, Record, Vault};
+use vitalock::{
+    Class, ContactKey, Credentials, EmergencyQuestion, ErrorKind, Query, Record, Vault,
+};
 
 use crate::support::data::tell;
 use crate::support::fixture::{make_quick_vault, seal, step_up, unlock};
@@ -236,4 +238,68 @@ fn a_header_with_other_costs_is_refused() {
     ["header", "header.2"].into_iter().for_each(cheaper);
     let refused = Vault::open(victim.dir()).unwrap_err().kind();
     assert_eq!(refused, ErrorKind::KdfParametersRefused);
+}
+
+/// T7, A4: a contact's key is exchanged in the header, or a contact is added.
+#[test]
+fn a_contact_that_the_owner_did_not_add_opens_nothing() {
+    let enemy = ContactKey::make().unwrap();
+    let friend = ContactKey::make().unwrap();
+    let lines_of = |dir: &Path| {
+        let text = std::fs::read_to_string(dir.join("header")).unwrap();
+        let lines = text
+            .lines()
+            .skip_while(|line| !line.ends_with(" emergency-contact"));
+        lines.take(3).map(str::to_owned).collect::<Vec<_>>()
+    };
+    // A vault of the enemy's own has what the enemy may write.
+    let theirs = household(&enemy);
+    let written = lines_of(&theirs.vault());
+    let opens = |dir: &PathBuf| {
+        let vault = Vault::open(dir).unwrap();
+        vault.slots().into_iter().any(|slot| {
+            let Ok(request) = vault.request_emergency(slot.id) else {
+                return false;
+            };
+            let question = EmergencyQuestion::read(&request.to_bytes()).unwrap();
+            let Ok(answer) = enemy.answer(&question) else {
+                return false;
+            };
+            let opened = vault.unlock_emergency_by_contact(&request, &answer, "curiosity");
+            opened.is_ok_and(|session| session.count(&Query::new()).is_ok_and(|found| found > 0))
+        })
+    };
+    let weaker = household(&enemy);
+    for change in [&[0][..], &[1], &[0, 1], &[0, 1, 2]] {
+        let victim = household(&friend);
+        let own = lines_of(&victim.vault());
+        for name in ["header", "header.2"] {
+            let path = victim.vault().join(name);
+            let mut text = std::fs::read_to_string(&path).unwrap();
+            for &at in change {
+                text = text.replace(&own[at], &written[at]);
+            }
+            std::fs::write(&path, text).unwrap();
+        }
+        try_both(opens, &victim.vault(), &weaker.vault());
+        let vault = Vault::open(victim.vault()).unwrap();
+        let noticed = vault.unlock(&Credentials::share(&crate::support::fixture::Twin));
+        assert!(noticed.is_err());
+    }
+}
+
+/// A vault with a record of Emergency, which the owner lets a contact open.
+fn household(contact: &ContactKey) -> Scratch {
+    let scratch = Scratch::new();
+    let vault = make_quick_vault(&scratch.vault(), false);
+    let session = unlock(&vault);
+    let lease = step_up(&session);
+    lease
+        .put(Record::new(KIND, CONTENT).class(Class::Emergency))
+        .unwrap();
+    let slots = lease.slots();
+    slots.add_emergency_contact(&contact.public_key()).unwrap();
+    drop(lease);
+    session.lock();
+    scratch
 }

@@ -9,7 +9,7 @@ use crate::support::data::tell;
 use crate::support::fixture::{make_quick_vault, step_up, unlock};
 
 /// Every word that the format has (docs/spec/01-header.md), and the name of this test's key store.
-const WORDS: [&str; 40] = [
+const WORDS: [&str; 42] = [
     "absolute",
     "anchor",
     "argon2id",
@@ -18,8 +18,10 @@ const WORDS: [&str; 40] = [
     "biometric",
     "cache",
     "commit",
+    "contact",
     "disable",
     "emergency",
+    "emergency-contact",
     "escrow",
     "footprint",
     "full",

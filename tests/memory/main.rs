@@ -54,6 +54,7 @@ shapes! {
     unlocking_by_biometric_leaves_nothing => shapes::unlocking::biometric,
     unlocking_by_passphrase_alone_leaves_nothing => shapes::unlocking::passphrase,
     unlocking_for_an_emergency_leaves_nothing => shapes::unlocking::emergency,
+    unlocking_by_a_contact_leaves_nothing => shapes::unlocking::contact,
     recovering_by_code_and_passphrase_leaves_nothing => shapes::recovering::recovery_by_passphrase,
     recovering_by_code_and_share_leaves_nothing => shapes::recovering::recovery_by_share,
     recovering_by_code_alone_leaves_nothing => shapes::recovering::recovery_by_code,

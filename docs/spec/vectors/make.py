@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes vault.json, a header and rows of one vault with every input fixed, audit.json, a trail of two
-entries, inbox.json, a deposit and a file of events, and pages.json, a small sealed database with a
-commit in its log.
+entries, inbox.json, a deposit and a file of events, contact.json, a request to a contact and its answer,
+and pages.json, a small sealed database with a commit in its log.
 
 An implementation of docs/spec that shares no code with the crate: hashes from the standard library,
 AES-GCM, AES, X25519 and Argon2id from the PyPI package `cryptography` (44 or later). The crate's tests read
@@ -137,12 +137,14 @@ def wrap(slot_line, purpose, classes, kdf, share, code):
     return f"{line} commit={okm[32:].hex()} key={sealed.hex()}\n"
 
 
-def slot(kind, purposes, kdf=False, share=None, code=b"", escrow=False):
+def slot(kind, purposes, kdf=False, share=None, code=b"", escrow=False, contact=None):
     line = f"slot {fixed('slot ' + kind, 8).hex()} {kind}"
     text = line + "\n"
     if escrow:
         associated = f"vault {vault.hex()}\n{line}".encode()
         text += "escrow " + seal(derived("priority", "escrow"), "escrow", code, associated).hex() + "\n"
+    if contact:
+        text += f"contact {contact[0].hex()} {contact[1].hex()}\n"
     for purpose in purposes:
         classes = {"standard": ["standard", "emergency"]}.get(purpose, [purpose])
         text += wrap(line, purpose, classes, kdf, share, code)
@@ -201,6 +203,15 @@ header += slot("biometric", ["standard"], share="vector-store")
 header += slot("recovery-share", both, share="vector-store", code=recovery)
 header += slot("recovery-passphrase", both, kdf=True, code=recovery, escrow=True)
 header += slot("emergency", ["emergency"], code=emergency)
+contact_key, contact_secret = fixed("contact key", 32), fixed("secret of a contact's slot", 32)
+contact_public = key_pair(contact_key)[1]
+contact_slot = fixed("slot emergency-contact", 8)
+contact_place = {
+    table: place("emergency", table, number=int.from_bytes(contact_slot, "little")) for table in [12, 13]
+}
+capsule = mail("capsule", contact_public, "emergency", b"", contact_secret, contact_place[12])
+contact_code = code_key(contact_secret, 3)
+header += slot("emergency-contact", ["emergency"], code=contact_code, contact=(contact_public, capsule))
 header += f"retired vector-store priority {b'an old key'.hex()}\n"
 for name in ["priority", "standard", "emergency"]:
     mac = hmac.digest(derived(name, "header-mac"), header.encode(), "sha256")
@@ -348,6 +359,25 @@ write(
         ).hex(),
         "events": [event.hex() for event in failures],
         "file": frames.hex(),
+    },
+)
+
+# A request to the contact, and the answer.
+
+reply_key = fixed("reply key", 32)
+reply_public = key_pair(reply_key)[1]
+write(
+    "contact.json",
+    {
+        "vault": vault.hex(),
+        "slot": contact_slot.hex(),
+        "contact_key": contact_key.hex(),
+        "public": contact_public.hex(),
+        "secret": contact_secret.hex(),
+        "capsule": capsule.hex(),
+        "reply_key": reply_key.hex(),
+        "request": (lp(b"vitalock/1/request") + vault + contact_slot + contact_public + capsule + reply_public).hex(),
+        "answer": mail("answer", reply_public, "emergency", b"", contact_secret, contact_place[13]).hex(),
     },
 )
 

@@ -1,8 +1,11 @@
 //! Unlocking, by every kind of slot and in vain.
 
-use vitalock::{Class, Credentials, EmergencyCode, ErrorKind, Passphrase, Query, RecoveryCode};
+use vitalock::{
+    Class, ContactKey, Credentials, EmergencyCode, EmergencyQuestion, ErrorKind, Passphrase, Query,
+    RecoveryCode,
+};
 
-use super::{lock, put_and_read, unlock};
+use super::{lock, put_and_read, step_up, unlock};
 use crate::child::Child;
 
 pub(crate) fn primary(child: &Child) {
@@ -49,6 +52,32 @@ pub(crate) fn emergency(child: &Child) {
     emergency.lock();
     child.stop("locked");
     drop((emergency, session, vault));
+    child.stop("locked");
+}
+
+pub(crate) fn contact(child: &Child) {
+    let vault = child.open();
+    let session = unlock(child, &vault);
+    let id = session
+        .put(child.record(Class::Emergency, 1, 500))
+        .unwrap()
+        .id;
+    let contact = ContactKey::make().unwrap();
+    let lease = step_up(child, &session);
+    let slots = lease.slots();
+    let slot = slots.add_emergency_contact(&contact.public_key()).unwrap();
+    drop(lease);
+    session.lock();
+    let request = vault.request_emergency(slot).unwrap();
+    let question = EmergencyQuestion::read(&request.to_bytes()).unwrap();
+    let answer = contact.answer(&question).unwrap();
+    let emergency = vault.unlock_emergency_by_contact(&request, &answer, "found unconscious");
+    let emergency = emergency.unwrap();
+    let record = emergency.get(id).unwrap().expect("it was put");
+    assert!(child.is_body(Class::Emergency, record.body()));
+    drop(record);
+    child.stop("emergency");
+    emergency.lock();
     child.stop("locked");
 }
 

@@ -76,6 +76,8 @@ pub struct Slot {
     pub line: String,
     pub kind: String,
     pub escrow: Option<Vec<u8>>,
+    /// A contact's public key and capsule.
+    pub contact: Option<(Key, Vec<u8>)>,
     pub wraps: Vec<Wrap>,
 }
 
@@ -164,6 +166,11 @@ impl Header {
             let (_, kind) = line.split_once(' ').unwrap();
             let escrow = next("escrow ").map(|(_, escrow)| unhex(escrow));
             assert_eq!(escrow.is_some(), kind == "recovery-passphrase");
+            let contact = next("contact ").map(|(_, contact)| {
+                let (public, capsule) = contact.split_once(' ').unwrap();
+                (array(&unhex(public)), unhex(capsule))
+            });
+            assert_eq!(contact.is_some(), kind == "emergency-contact");
             let mut wraps = Vec::new();
             while let Some((_, line)) = next("wrap ") {
                 wraps.push(Wrap::parse(line));
@@ -172,6 +179,7 @@ impl Header {
                 line: format!("slot {line}"),
                 kind: kind.to_owned(),
                 escrow,
+                contact,
                 wraps,
             };
             slot.check_kind();
@@ -245,6 +253,7 @@ impl Header {
                 Some(self.code_key(factors.recovery_code, 2)?)
             }
             "emergency" => Some(self.code_key(factors.emergency_code, 1)?),
+            "emergency-contact" => return Err("the contact answers with a key of their own"),
             _ => None,
         };
         let ikm = [&stretched, &share, &code]
@@ -304,7 +313,7 @@ impl Slot {
             "primary" => (true, true),
             "biometric" | "recovery-share" => (false, true),
             "passphrase" | "recovery-passphrase" => (true, false),
-            "recovery-code" | "emergency" => (false, false),
+            "recovery-code" | "emergency" | "emergency-contact" => (false, false),
             other => panic!("the format knows no slot of kind {other}"),
         };
         for wrap in &self.wraps {
@@ -316,7 +325,7 @@ impl Slot {
         let purposes: Vec<&str> = self.wraps.iter().map(|wrap| &*wrap.purpose).collect();
         assert!(match self.kind.as_str() {
             "biometric" => purposes == ["standard"] || purposes == ["standard", "priority"],
-            "emergency" => purposes == ["emergency"],
+            "emergency" | "emergency-contact" => purposes == ["emergency"],
             _ => purposes == ["standard", "priority"],
         });
     }
