@@ -6,7 +6,7 @@
 
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
-use crate::id::VaultId;
+use crate::id::{SlotId, VaultId};
 
 /// A place of one vault's own outside its directory, for a few bytes that go forward with the vault: an item
 /// of the Keychain, an alias in Android's Keystore, a server. It is only worth what it takes to put
@@ -46,7 +46,7 @@ pub trait Anchor: Send + Sync {
     /// of access returns an error.
     fn load(&self) -> std::result::Result<Option<Vec<u8>>, AnchorError>;
 
-    /// Keeps these bytes (169 of them) in the place of what was stored before. When it returns, they
+    /// Keeps these bytes (170 to 442 of them) in the place of what was stored before. When it returns, they
     /// outlive the process and the device's power.
     ///
     /// # Errors
@@ -79,11 +79,47 @@ impl ClassMark {
     };
 }
 
-/// How far a vault had come: the generation of its header, and a mark of each class's database.
+/// The failed attempts of the slots that have any (spec 07), so that the table beside the header is
+/// not put back to when there were fewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tries([Option<Try>; Self::MOST]);
+
+/// The failed attempts of one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Try {
+    pub(crate) slot: SlotId,
+    pub(crate) failures: u8,
+    /// When the last one was counted, in microseconds on the steady clock.
+    pub(crate) at: i64,
+}
+
+impl Tries {
+    const MOST: usize = 16;
+    const NONE: Self = Self([None; Self::MOST]);
+
+    /// The first 16 of these, in the order of their slots.
+    pub(crate) fn of(tries: impl Iterator<Item = Try>) -> Self {
+        let mut sorted: Vec<_> = tries.filter(|tried| tried.failures > 0).collect();
+        sorted.sort_unstable_by_key(|tried| tried.slot);
+        let mut all = Self::NONE;
+        for (place, tried) in all.0.iter_mut().zip(sorted) {
+            *place = Some(tried);
+        }
+        all
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Try> {
+        self.0.iter().flatten().copied()
+    }
+}
+
+/// How far a vault had come: the generation of its header, and a mark of each class's database; and
+/// the failed attempts of its slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Anchored {
     pub(crate) header: u64,
     classes: [ClassMark; 3],
+    pub(crate) tries: Tries,
 }
 
 const VERSION: u8 = 1;
@@ -93,6 +129,7 @@ impl Anchored {
     pub(crate) const NOTHING: Self = Self {
         header: 0,
         classes: [ClassMark::NOTHING; 3],
+        tries: Tries::NONE,
     };
 
     /// A header of this generation, and no class yet.
@@ -114,7 +151,7 @@ impl Anchored {
         self.header = generation.max(self.header);
     }
 
-    /// As far as either had come.
+    /// As far as either had come, with the attempts of this one.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.reach_header(other.header);
         for class in Class::ALL {
@@ -142,6 +179,13 @@ impl Anchored {
             bytes.extend_from_slice(&mark.root);
             bytes.extend_from_slice(&mark.entries.to_le_bytes());
             bytes.extend_from_slice(&mark.link);
+        }
+        let tries: Vec<_> = self.tries.iter().collect();
+        bytes.push(u8::try_from(tries.len()).expect("there are 16 at the most"));
+        for tried in tries {
+            bytes.extend_from_slice(&tried.slot.to_bytes());
+            bytes.push(tried.failures);
+            bytes.extend_from_slice(&tried.at.to_le_bytes());
         }
         bytes
     }
@@ -173,7 +217,19 @@ fn read(mut bytes: &[u8]) -> Option<Anchored> {
             link: take(&mut bytes)?,
         };
     }
-    bytes.is_empty().then_some(state)
+    let [count] = take(&mut bytes)?;
+    let mut tries = Vec::new();
+    for _ in 0..count {
+        tries.push(Try {
+            slot: SlotId::from_bytes(take(&mut bytes)?),
+            failures: take::<1>(&mut bytes)?[0],
+            at: i64::from_le_bytes(take(&mut bytes)?),
+        });
+    }
+    state.tries = Tries::of(tries.iter().copied());
+    // As this crate writes it: sorted, no slot without a failure, no more than there may be.
+    let sound = state.tries.iter().eq(tries) && bytes.is_empty();
+    sound.then_some(state)
 }
 
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
@@ -206,8 +262,17 @@ mod tests {
         assert_eq!((other.and(state).header, state.and(other).header), (3, 3));
         assert_eq!(other.and(state).of(Class::Priority), mark(11));
         assert_eq!(other.and(state).of(Class::Standard), mark(u64::MAX));
+        let tried = |slot, failures| Try {
+            slot: SlotId::from_bytes([slot; 8]),
+            failures,
+            at: i64::from(failures) * 1_000_000,
+        };
+        let tries = [tried(9, 3), tried(2, 255), tried(4, 0)];
+        assert_eq!(state.encode(vault).len(), 170);
+        state.tries = Tries::of(tries.into_iter());
+        assert!(state.tries.iter().eq([tried(2, 255), tried(9, 3)]));
         let bytes = state.encode(vault);
-        assert_eq!(bytes.len(), 169);
+        assert_eq!(bytes.len(), 204);
         assert_eq!(Anchored::decode(&bytes, vault).unwrap(), state);
         let kind = |bytes: &[u8], vault| Anchored::decode(bytes, vault).unwrap_err().kind();
         let other = VaultId::from_bytes([8; 16]);
@@ -217,6 +282,11 @@ mod tests {
         }
         let longer = [bytes.as_slice(), &[0]].concat();
         assert_eq!(kind(&longer, vault), ErrorKind::AnchorMissing);
+        for (at, odd) in [(169, 1), (169, 3), (178, 0), (170, 10)] {
+            let mut changed = bytes.clone();
+            changed[at] = odd;
+            assert_eq!(kind(&changed, vault), ErrorKind::AnchorMissing, "at {at}");
+        }
         let mut newer = bytes;
         newer[0] = 2;
         assert_eq!(kind(&newer, vault), ErrorKind::UnsupportedFormat);

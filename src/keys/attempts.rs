@@ -6,6 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::header::Header;
+use crate::anchor::{Tries, Try};
 use crate::id::SlotId;
 
 /// The failed attempts of each slot.
@@ -110,6 +111,28 @@ impl Attempts {
     pub(crate) fn set(&mut self, slot: SlotId, now: Failed) {
         self.failed.retain(|(id, _)| *id != slot);
         self.failed.push((slot, now));
+    }
+
+    /// What of this is kept outside the directory.
+    pub(crate) fn tries(&self) -> Tries {
+        Tries::of(self.failed.iter().map(|(slot, failed)| Try {
+            slot: *slot,
+            failures: u8::try_from(failed.count).unwrap_or(u8::MAX),
+            at: failed.at,
+        }))
+    }
+
+    /// Goes forward to what was kept outside the directory, where every attempt is counted before it
+    /// is made; so it takes the place of a table that is lost.
+    pub(crate) fn reach(&mut self, tries: &Tries) {
+        self.others = Failed::NONE;
+        for tried in tries.iter() {
+            let count = u32::from(tried.failures);
+            if self.of(tried.slot).count < count {
+                let (guessed, at) = (false, tried.at);
+                self.set(tried.slot, Failed { count, guessed, at });
+            }
+        }
     }
 
     /// The next version of the table, without slots that are gone, as the file's record and the

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::classes::OpenClasses;
 use super::open_class::OpenClass;
 use super::opening::Opening;
-use crate::anchor::{Anchor, Anchored, ClassMark};
+use crate::anchor::{Anchor, Anchored, ClassMark, Tries};
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::fs::VaultDir;
@@ -70,21 +70,16 @@ impl Freshness {
     ) -> Result<()> {
         let header = &opening.newest().header;
         let anchor = opening.anchor();
-        let loaded = match &anchor {
-            Some(anchor) => anchor.load().map_err(|_| ErrorKind::AnchorUnavailable)?,
-            None if header.anchored => return Err(ErrorKind::AnchorMissing.into()),
-            None => None,
-        };
-        let known = match loaded.map(|bytes| Anchored::decode(&bytes, header.vault)) {
-            Some(Err(error)) if error.kind() != ErrorKind::AnchorMissing => return Err(error),
-            Some(Ok(state)) => Some(state),
-            _ => None,
-        };
+        if anchor.is_none() && header.anchored {
+            return Err(ErrorKind::AnchorMissing.into());
+        }
+        let known = self.kept_outside(opening)?;
         if known.is_none() && header.anchored && accept == Accept::Fresh {
             return Err(ErrorKind::AnchorMissing.into());
         }
         let compared = known.filter(|_| accept != Accept::Anything);
-        let state = compared.unwrap_or(Anchored::NOTHING);
+        let mut state = compared.unwrap_or(Anchored::NOTHING);
+        state.tries = known.unwrap_or(Anchored::NOTHING).tries;
         // An anchor that was never asked for, and holds nothing of this vault, is not used.
         let anchor = anchor.filter(|_| header.anchored || known.is_some());
         if header.generation < state.header {
@@ -127,9 +122,11 @@ impl Freshness {
 
     /// What is on the medium now, where that is ahead of what was kept.
     pub(super) fn ahead(&self, opening: &Opening, open: &OpenClasses) -> Option<Anchored> {
+        let tries = opening.with_tries(|tries| tries);
         let kept = self.kept();
         kept.active()?;
         let mut state = kept.state;
+        state.tries = tries;
         state.reach_header(opening.newest().header.generation);
         for class in &open.classes {
             state.reach(class.class(), class.mark());
@@ -150,11 +147,16 @@ impl Freshness {
     /// [`ErrorKind::AnchorUnavailable`]; those of making the header's name durable, without which
     /// its generation must not be kept.
     pub(super) fn keep(&self, opening: &Opening, ahead: Anchored, now: i64) -> Result<()> {
+        // An attempt that is counted meanwhile comes after this.
+        opening.with_tries(|tries| self.keep_with(opening, ahead, tries, now))
+    }
+
+    fn keep_with(&self, opening: &Opening, ahead: Anchored, tries: Tries, now: i64) -> Result<()> {
         let mut kept = self.kept();
         let Some(anchor) = kept.active() else {
             return Ok(());
         };
-        let Some(state) = kept.next(ahead) else {
+        let Some(state) = kept.next(ahead, tries) else {
             return Ok(());
         };
         if state.header > kept.state.header {
@@ -166,6 +168,49 @@ impl Freshness {
         let stored = anchor.store(&state.encode(opening.vault()));
         stored.map_err(|_| ErrorKind::AnchorUnavailable)?;
         kept.state = state;
+        Ok(())
+    }
+
+    /// What the host's anchor holds of this vault, if anything.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AnchorUnavailable`], [`ErrorKind::UnsupportedFormat`].
+    pub(super) fn kept_outside(&self, opening: &Opening) -> Result<Option<Anchored>> {
+        let Some(anchor) = opening.anchor() else {
+            return Ok(None);
+        };
+        let loaded = anchor.load().map_err(|_| ErrorKind::AnchorUnavailable)?;
+        match loaded.map(|bytes| Anchored::decode(&bytes, opening.vault())) {
+            Some(Err(error)) if error.kind() != ErrorKind::AnchorMissing => Err(error),
+            Some(Ok(state)) => Ok(Some(state)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Keeps how often the slots were tried in vain, whether a session is open or not; the rest of
+    /// what is kept stays as it is. Whoever asks holds the table.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AnchorUnavailable`], [`ErrorKind::UnsupportedFormat`].
+    pub(super) fn mirror(&self, opening: &Opening, tries: Tries) -> Result<()> {
+        let mut kept = self.kept();
+        let held = match kept.active() {
+            Some(_) => Some(kept.state),
+            None => self.kept_outside(opening)?,
+        };
+        let anchor = kept.active().or_else(|| opening.anchor());
+        let (Some(mut state), Some(anchor)) = (held, anchor) else {
+            return Ok(());
+        };
+        if state.tries == tries {
+            return Ok(());
+        }
+        state.tries = tries;
+        let stored = anchor.store(&state.encode(opening.vault()));
+        stored.map_err(|_| ErrorKind::AnchorUnavailable)?;
+        kept.state.tries = tries;
         Ok(())
     }
 
@@ -197,8 +242,9 @@ impl Kept {
     }
 
     /// The state to keep next. Another thread may have kept a newer one since this was seen.
-    fn next(&self, ahead: Anchored) -> Option<Anchored> {
-        let state = self.state.and(ahead);
+    fn next(&self, ahead: Anchored, tries: Tries) -> Option<Anchored> {
+        let mut state = self.state.and(ahead);
+        state.tries = tries;
         (state != self.state).then_some(state)
     }
 
@@ -238,9 +284,10 @@ mod tests {
             state: seen(7, 3),
             accepted: true,
         };
-        assert_eq!(kept.next(seen(6, 2)), None);
-        assert_eq!(kept.next(seen(7, 3)), None);
-        assert_eq!(kept.next(seen(6, 4)), Some(seen(7, 4)));
-        assert_eq!(kept.next(seen(8, 3)), Some(seen(8, 3)));
+        let next = |ahead| kept.next(ahead, Anchored::NOTHING.tries);
+        assert_eq!(next(seen(6, 2)), None);
+        assert_eq!(next(seen(7, 3)), None);
+        assert_eq!(next(seen(6, 4)), Some(seen(7, 4)));
+        assert_eq!(next(seen(8, 3)), Some(seen(8, 3)));
     }
 }

@@ -115,6 +115,7 @@ impl Opening {
     /// Takes the host's anchor, for sessions to come.
     pub(crate) fn set_anchor(&self, anchor: Arc<dyn Anchor>) {
         *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some(anchor);
+        self.look_outside_again();
     }
 
     pub(super) fn anchor(&self) -> Option<Arc<dyn Anchor>> {

@@ -4,6 +4,7 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::opening::Opening;
+use crate::anchor::Tries;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{FileName, VaultDir};
 use crate::id::SlotId;
@@ -17,6 +18,8 @@ pub(crate) struct Table {
     /// What was written last is on the medium. While it is not, the other record may not be written:
     /// a loss of power could then tear both.
     flushed: bool,
+    /// What is kept outside the directory was asked for.
+    reached: bool,
 }
 
 /// What a call has counted, with what was there before.
@@ -39,6 +42,7 @@ impl Table {
             attempts: Attempts::none(),
             whole: true,
             flushed: true,
+            reached: false,
         }
     }
 
@@ -57,6 +61,7 @@ impl Table {
         Ok(Self {
             whole: attempts.is_some(),
             flushed: false,
+            reached: false,
             attempts: attempts.unwrap_or_else(Attempts::unknown),
         })
     }
@@ -94,8 +99,12 @@ impl Opening {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Throttled`], [`ErrorKind::SlotDisabled`].
+    /// [`ErrorKind::Throttled`], [`ErrorKind::SlotDisabled`], [`ErrorKind::AnchorUnavailable`],
+    /// [`ErrorKind::UnsupportedFormat`] for an anchor that a later version wrote.
     pub(super) fn admit(&self, header: &Header, slot: &Slot) -> Result<()> {
+        if slot.kind.is_guessable() {
+            self.reach_anchor()?;
+        }
         let (table, now) = self.table_now();
         judge(&table, now, header, slot)
     }
@@ -105,7 +114,8 @@ impl Opening {
     ///
     /// # Errors
     ///
-    /// Those of [`admit`](Self::admit), and of the file: what cannot be counted is not tried.
+    /// Those of [`admit`](Self::admit), of the file and of the anchor: what cannot be counted is not
+    /// tried.
     pub(super) fn count(&self, header: &Header, slot: &Slot, counted: &mut Counted) -> Result<()> {
         if !slot.kind.is_guessable() {
             return Ok(());
@@ -121,6 +131,12 @@ impl Opening {
             ..before
         };
         self.with_dir(|dir| table.write(dir, &slots, true, |next| next.set(slot.id, now)))?;
+        if let Err(error) = self.freshness.mirror(self, table.attempts.tries()) {
+            // It is not tried, and so has not failed.
+            let _ = self
+                .with_dir(|dir| table.write(dir, &slots, false, |next| next.set(slot.id, before)));
+            return Err(error);
+        }
         counted.0.push((slot.id, before));
         Ok(())
     }
@@ -168,6 +184,7 @@ impl Opening {
             }
         };
         let _ = self.with_dir(|dir| table.write(dir, &slots, false, forgiven));
+        let _ = self.freshness.mirror(self, table.attempts.tries());
     }
 
     /// How often a slot failed, how long its next attempt has to wait, and whether it is disabled.
@@ -197,6 +214,30 @@ impl Opening {
             }
         }
         (table, now)
+    }
+
+    /// Asks the anchor once how often the slots were tried in vain.
+    fn reach_anchor(&self) -> Result<()> {
+        let mut table = self.table();
+        if table.reached {
+            return Ok(());
+        }
+        if let Some(state) = self.freshness.kept_outside(self)? {
+            table.attempts.reach(&state.tries);
+        }
+        table.reached = true;
+        Ok(())
+    }
+
+    /// There may be more to know outside the directory.
+    pub(super) fn look_outside_again(&self) {
+        self.table().reached = false;
+    }
+
+    /// What of the table is kept outside the directory.
+    pub(super) fn with_tries<T>(&self, work: impl FnOnce(Tries) -> T) -> T {
+        let table = self.table();
+        work(table.attempts.tries())
     }
 
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {

@@ -315,6 +315,12 @@ fn an_anchor_that_cannot_be_reached_is_said_to_be_so_and_costs_no_record() {
         .unwrap();
     let refused = session.anchor().unwrap_err().kind();
     assert_eq!(refused, ErrorKind::AnchorUnavailable);
+    // An attempt that cannot be counted outside is not made, and so does not fail.
+    for _ in 0..4 {
+        let refused = session.step_up(&place.factors()).unwrap_err().kind();
+        assert_eq!(refused, ErrorKind::AnchorUnavailable);
+    }
+    assert!(vault.slots().iter().all(|slot| slot.failed_attempts == 0));
     session.lock();
     *place.anchor.unreachable.lock().unwrap() = false;
     drop((session, vault));
@@ -409,7 +415,7 @@ fn whatever_threads_do_at_once_the_anchor_never_goes_back() {
                 .zip(&after)
                 .all(|(before, after)| before <= after)
         );
-        assert_ne!(before, after, "nothing is stored twice");
+        assert_ne!(pair[0].0, pair[1].0, "nothing is stored twice");
     }
 }
 
@@ -464,8 +470,56 @@ fn the_timer_never_calls_the_host_and_the_next_unlock_anchors_what_it_left() {
     drop((session, vault));
     let vault = place.open();
     drop(place.unlock(&vault).unwrap());
-    assert_eq!(place.anchor.times_stored(), before + 1);
+    // An attempt, that it succeeded, and what the timer left.
+    assert_eq!(place.anchor.times_stored(), before + 3);
     let stored = place.anchor.stored.lock().unwrap();
     let timer = Some("vitalock-timer".to_owned());
     assert!(stored.iter().all(|(_, thread)| *thread != timer));
+}
+
+#[test]
+fn a_table_of_attempts_that_is_put_back_or_damaged_forgets_no_attempt_that_the_anchor_knows() {
+    let place = Place::new();
+    let fresh = place.keep("fresh");
+    let guess = || {
+        let wrong = Passphrase::new(b"not what the owner knows").unwrap();
+        let wrong = Credentials::passphrase(&wrong).and(&place.keystore);
+        place.open().unlock(&wrong).unwrap_err().kind()
+    };
+    let failures = |vault: &Vault| {
+        let of_slot = |slot: &vitalock::SlotInfo| slot.failed_attempts;
+        vault.slots().iter().map(of_slot).max().unwrap()
+    };
+    let (table, damage) = (place.scratch.vault().join("attempts"), vec![1; 8192]);
+    // Two mistakes, and a table that says nothing any more: without an anchor the next attempt would
+    // wait for an hour.
+    assert_eq!([guess(), guess()], [ErrorKind::UnlockFailed; 2]);
+    std::fs::write(&table, &damage).unwrap();
+    let alone = Vault::open(place.scratch.vault()).unwrap();
+    assert_eq!(failures(&alone), 9);
+    drop(alone);
+    let vault = place.open();
+    let session = place.unlock(&vault).unwrap();
+    assert_eq!(failures(&vault), 0);
+    drop((session, vault));
+    // That it opened is known outside as well.
+    std::fs::write(&table, &damage).unwrap();
+    assert_eq!(place.outcome(), (None, None));
+    for _ in 0..3 {
+        place.put_back(&fresh, &["attempts"]);
+        assert_eq!(failures(&place.open()), 0);
+        assert_eq!(guess(), ErrorKind::UnlockFailed);
+    }
+    for forgetful in [true, false] {
+        match forgetful {
+            true => place.put_back(&fresh, &["attempts"]),
+            false => std::fs::write(&table, &damage).unwrap(),
+        }
+        let vault = place.open();
+        let waits = place.unlock(&vault).unwrap_err();
+        assert_eq!(waits.kind(), ErrorKind::Throttled);
+        let wait = waits.retry_after().unwrap().as_secs();
+        assert!((1..30).contains(&wait), "{wait}");
+        assert_eq!(failures(&vault), 3);
+    }
 }

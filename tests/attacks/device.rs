@@ -65,7 +65,11 @@ fn guessing_at_the_device_is_stopped_before_it_succeeds() {
             victim.open().unlock(&victim.factors(&words)).is_ok()
         })
     };
-    try_both(guess, &(Victim::new(), false), &(Victim::new(), true));
+    let alone = Victim::with(options(), true, false);
+    try_both(guess, &(Victim::new(), false), &(alone, true));
+    // What is counted outside the directory as well cannot be taken back there.
+    let alone = Victim::with(options(), true, false);
+    try_both(guess, &(Victim::new(), true), &(alone, true));
 }
 
 /// T3, A4: a finger that was added yesterday.
