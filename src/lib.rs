@@ -36,7 +36,7 @@ pub use audit::{
 };
 pub use class::Class;
 pub use error::{Error, ErrorKind, InvalidationReason, Result};
-pub use fs::VaultSize;
+pub use fs::{FileSize, VaultSize};
 pub use id::{RecordId, SlotId, VaultId};
 pub use keys::{
     ContactKey, Credentials, EmergencyCode, EmergencyQuestion, EmergencyRequest, Footprint, Kdf,
@@ -45,7 +45,7 @@ pub use keys::{
 };
 pub use memory::MemoryProtection;
 pub use posture::{Finding, FindingState, Posture};
-pub use records::{Batch, Body, Cursor, Outcome, Query, Record, Stored};
+pub use records::{Batch, Body, Cursor, Outcome, Query, Quota, Record, Stored};
 pub use session::{
     AuditTrail, Deposit, DepositState, EmergencySession, Fault, FaultKind, KindSize, Lease,
     Matches, RecoveryRenewal, Session, SlotInfo, Slots, Usage, Verification,

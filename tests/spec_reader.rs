@@ -230,6 +230,7 @@ fn records(class: Class) -> Vec<Record> {
             .app("an app")
             .client(client, 7)
             .expires(at(9_000_000_000_000_000))
+            .pinned()
     };
     vec![
         Record::new("Note", "").class(class),
@@ -266,6 +267,7 @@ fn as_row(record: &Record) -> spec::Row {
             .effective_time()
             .map(|(start, end)| (time(start), time(end))),
         expires: record.expiry().map(time),
+        pinned: record.is_pinned(),
         client: record
             .client_identity()
             .map(|(id, version)| (id.to_owned(), version)),

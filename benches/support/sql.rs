@@ -7,7 +7,8 @@ CREATE TABLE subjects (subject INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT 
 CREATE TABLE records (place INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, revision INTEGER NOT NULL,
   kind INTEGER NOT NULL, subject INTEGER NOT NULL, content INTEGER NOT NULL,
   start INTEGER NOT NULL, finish INTEGER NOT NULL, updated INTEGER NOT NULL,
-  expires INTEGER, client BLOB, client_version INTEGER, body BLOB NOT NULL) STRICT;
+  expires INTEGER, client BLOB, client_version INTEGER, pinned INTEGER NOT NULL,
+  body BLOB NOT NULL) STRICT;
 CREATE INDEX records_by_subject_kind ON records (subject, kind, start);
 CREATE INDEX records_by_subject ON records (subject, start);
 CREATE INDEX records_by_kind ON records (kind, start);
@@ -22,15 +23,15 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT place, id, revision, kind, subject, content, start, finish, updated, expires, \
-             client, client_version, body FROM records ",
+             client, client_version, pinned, body FROM records ",
             $rest
         )
     };
 }
 
 pub(crate) const INSERT: &str = "INSERT INTO records (id, revision, kind, subject, content, start, finish, \
-    updated, expires, client, client_version, body) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    updated, expires, client, client_version, pinned, body) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12)";
 pub(crate) const BY_ID: &str = select!("WHERE id = ?1");
 pub(crate) const LATEST: &str = select!(
     "INDEXED BY records_by_subject_kind WHERE subject = ?1 AND kind = ?2 AND ?3 = 0 \

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::lock::VaultLock;
 use super::name::{FileName, ROLLBACK_JOURNAL, SHARED_MEMORY, WAL};
 use super::place::Place;
-use super::size::{self, VaultSize};
+use super::size::{self, FileSize, VaultSize};
 use super::{atomic, errno, private};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -276,6 +276,15 @@ impl VaultDir {
     /// The `Path…` kinds where a file is not private; `Io`.
     pub(crate) fn size(&self) -> Result<VaultSize> {
         size::of(&self.descriptor)
+    }
+
+    /// What each file takes, those that are empty or absent left out.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`size`](Self::size).
+    pub(crate) fn files(&self) -> Result<Vec<FileSize>> {
+        size::each(&self.descriptor)
     }
 
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {

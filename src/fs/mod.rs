@@ -24,4 +24,4 @@ pub(crate) use directory::VaultDir;
 pub(crate) use lock::VaultLock;
 pub(crate) use name::FileName;
 pub(crate) use reserve::RoomFor;
-pub use size::VaultSize;
+pub use size::{FileSize, VaultSize};

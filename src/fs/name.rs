@@ -23,7 +23,7 @@ pub(crate) enum FileName {
 impl FileName {
     pub(super) const DATABASES: [Self; 3] = [Self::Emergency, Self::Standard, Self::Priority];
 
-    pub(super) fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Attempts => "attempts",
             Self::Emergency => "emergency.db",

@@ -41,23 +41,50 @@ impl VaultSize {
     }
 }
 
+/// What one file takes, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileSize {
+    /// Its name in the vault's directory.
+    pub name: String,
+    /// How long it is.
+    pub bytes: u64,
+}
+
+/// Every file that is there, in the order of their names.
+pub(super) fn each(dir: impl AsFd) -> Result<Vec<FileSize>> {
+    let databases = FileName::DATABASES.into_iter();
+    let databases = databases.flat_map(|name| [name.companion(""), name.companion(WAL)]);
+    let small = SMALL.iter().map(|name| name.companion(""));
+    let mut files = Vec::new();
+    for name in databases.chain(small) {
+        let bytes = private::length(dir.as_fd(), &name)?;
+        if bytes > 0 {
+            files.push(FileSize { name, bytes });
+        }
+    }
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(files)
+}
+
+const SMALL: [FileName; 6] = [
+    FileName::Attempts,
+    FileName::Events,
+    FileName::Header,
+    FileName::HeaderTwin,
+    FileName::HeaderDraft,
+    FileName::Reserve,
+];
+
 pub(super) fn of(dir: impl AsFd) -> Result<VaultSize> {
     let sum = |names: &[String]| -> Result<u64> {
         names.iter().try_fold(0, |sum: u64, name| {
             Ok(sum.saturating_add(private::length(dir.as_fd(), name)?))
         })
     };
-    let headers = [
-        FileName::Attempts,
-        FileName::Events,
-        FileName::Header,
-        FileName::HeaderTwin,
-        FileName::HeaderDraft,
-        FileName::Reserve,
-    ];
     Ok(VaultSize {
         databases: sum(&FileName::DATABASES.map(|name| name.companion("")))?,
         logs: sum(&FileName::DATABASES.map(|name| name.companion(WAL)))?,
-        headers: sum(&headers.map(|name| name.companion("")))?,
+        headers: sum(&SMALL.map(|name| name.companion("")))?,
     })
 }

@@ -15,6 +15,7 @@ const EXPIRY: u8 = 2;
 const CLIENT: u8 = 4;
 const DEVICE: u8 = 8;
 const APP: u8 = 16;
+const PINNED: u8 = 32;
 
 /// What stands in front of the body; wiped on drop.
 pub(crate) struct Header(SecretBytes);
@@ -32,7 +33,8 @@ pub(crate) fn encode_header(record: &Record, created: Timestamp, updated: Timest
         | flag(record.expires.is_some(), EXPIRY)
         | flag(record.client.is_some(), CLIENT)
         | flag(record.device.is_some(), DEVICE)
-        | flag(record.app.is_some(), APP);
+        | flag(record.app.is_some(), APP)
+        | flag(record.pinned, PINNED);
     let mut writer = Writer::with_room(record);
     writer.bytes(&[CODEC, flags]);
     writer.time(created);
@@ -80,7 +82,7 @@ pub(crate) fn decode(
     if codec != CODEC {
         return Err(ErrorKind::UnsupportedFormat.into());
     }
-    if flags & !(EFFECTIVE | EXPIRY | CLIENT | DEVICE | APP) != 0 {
+    if flags & !(EFFECTIVE | EXPIRY | CLIENT | DEVICE | APP | PINNED) != 0 {
         return Err(ErrorKind::TamperDetected.into());
     }
     let has = |flag: u8| flags & flag != 0;
@@ -104,6 +106,7 @@ pub(crate) fn decode(
         app,
         client,
         expires,
+        pinned: has(PINNED),
         body: Body::within(buffer, range),
         stored: Some(StoredAs {
             id,

@@ -9,12 +9,14 @@ mod body;
 mod codec;
 mod cursor;
 mod query;
+mod quota;
 mod record;
 
 pub use batch::{Batch, Outcome, Stored};
 pub use body::Body;
 pub use cursor::Cursor;
 pub use query::Query;
+pub use quota::Quota;
 pub use record::Record;
 
 pub(crate) use batch::Change;

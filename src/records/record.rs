@@ -39,6 +39,7 @@ pub struct Record {
     pub(crate) app: Option<SecretText>,
     pub(crate) client: Option<(SecretText, u64)>,
     pub(crate) expires: Option<Timestamp>,
+    pub(crate) pinned: bool,
     pub(crate) body: Body,
     pub(crate) stored: Option<StoredAs>,
 }
@@ -71,6 +72,7 @@ impl Record {
             app: None,
             client: None,
             expires: None,
+            pinned: false,
             body: body.into(),
             stored: None,
         }
@@ -144,6 +146,16 @@ impl Record {
         self
     }
 
+    /// Keeps the record when others make room for new ones: see
+    /// [`Session::set_quotas`](crate::Session::set_quotas). It may still expire, and be erased. A
+    /// later version of the same client identity stays pinned; [`Session::unpin`](crate::Session::unpin)
+    /// ends it.
+    #[must_use]
+    pub fn pinned(mut self) -> Self {
+        self.pinned = true;
+        self
+    }
+
     /// Replaces the body, to put a record that was read as its next revision.
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Body>) -> Self {
@@ -206,6 +218,11 @@ impl Record {
         self.expires
     }
 
+    /// Whether the record is kept when others make room.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
     /// The record's bytes.
     pub fn body(&self) -> &[u8] {
         &self.body
@@ -243,6 +260,7 @@ impl Record {
             app: self.app.clone(),
             client: self.client.clone(),
             expires: self.expires,
+            pinned: self.pinned,
             body: Body::from(self.body()),
             stored: Some(stored),
         }

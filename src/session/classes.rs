@@ -216,7 +216,7 @@ pub(crate) fn create_database(
     OpenClass::create(&dir.path_of(name), keys, priority, keep_history, by)
 }
 
-const fn database(class: Class) -> FileName {
+pub(super) const fn database(class: Class) -> FileName {
     match class {
         Class::Emergency => FileName::Emergency,
         Class::Standard => FileName::Standard,

@@ -228,6 +228,8 @@ pub(super) fn put(
         Decision::Replace => {}
     }
     let created = held.stored.map_or(now, |stored| stored.created);
+    // Whoever brings a later version from elsewhere knows nothing of pins.
+    let stays_pinned = record.stored.is_none() && held.pinned;
     if holder != target {
         move_history(parts, holder, target, held)?;
     }
@@ -238,6 +240,10 @@ pub(super) fn put(
         created,
         updated,
     };
+    if stays_pinned && !record.pinned {
+        let pinned = record.copy_as(stored).pinned();
+        return write(parts, target, &pinned, stored, Outcome::Updated);
+    }
     write(parts, target, record, stored, Outcome::Updated)
 }
 
@@ -278,7 +284,8 @@ fn decide(
     }
 }
 
-/// Whether a version is the one that is there. When it expires is for a cache to say.
+/// Whether a version is the one that is there. When it expires is for a cache to say, and whether it
+/// is pinned for the app.
 fn same_content(one: &Record, other: &Record, is_cache: bool) -> bool {
     one.class == other.class
         && one.kind == other.kind

@@ -11,6 +11,7 @@ use super::generation::Accept;
 use super::open_class::OpenClass;
 use super::opening::Opening;
 use super::reads::Reads;
+use super::room::Quotas;
 use super::timer;
 use super::transaction::finish_earlier;
 use super::watch::Watch;
@@ -36,7 +37,8 @@ pub(super) struct Inner {
     /// Entries of the audit trail that found no room.
     pub(super) owed: Mutex<Vec<Entry>>,
     pub(super) leases: AtomicU64,
-    /// When to look for what has expired, on the steady clock.
+    pub(super) quotas: Mutex<Quotas>,
+    /// When to look for what has expired or is too much, on the steady clock.
     expire_next: AtomicI64,
 }
 
@@ -61,6 +63,7 @@ impl Inner {
             reads: Mutex::default(),
             owed: Mutex::default(),
             leases: AtomicU64::new(0),
+            quotas: Mutex::default(),
             expire_next: AtomicI64::new(0),
         }
     }
@@ -290,13 +293,14 @@ impl Inner {
         Some(left.max(SHORTEST_WAIT))
     }
 
-    /// Erases what has expired in a cache, every ten seconds, where nobody is in the way.
+    /// Erases what has expired in a cache, and what is above a quota, every ten seconds, where nobody is in the way.
     fn expire_soon(&self, open: &OpenClasses, now: i64) {
         if now < self.expire_next.load(Ordering::Acquire) {
             return;
         }
         if let Ok(mut waiting) = self.commit.try_lock() {
             expiry::expire_cache(open, &mut waiting, false);
+            self.keep_within_quotas(open, &mut waiting);
             let next = now.saturating_add(EXPIRE_EVERY);
             self.expire_next.store(next, Ordering::Release);
         }

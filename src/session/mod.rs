@@ -31,6 +31,7 @@ mod outlook;
 mod outside;
 mod reads;
 mod recovery;
+mod room;
 mod row;
 mod set_aside;
 mod shrink;

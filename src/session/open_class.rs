@@ -260,6 +260,11 @@ impl OpenClass {
         self.keeps_history
     }
 
+    /// When something was last put, in microseconds.
+    pub(super) fn last_put(&self) -> i64 {
+        self.last_updated.load(Ordering::Acquire)
+    }
+
     /// The time for the next write: the clock, or just after the last write where the clock is
     /// behind it, so that "updated since" misses nothing.
     pub(super) fn next_updated(&self) -> Timestamp {
@@ -335,6 +340,7 @@ impl OpenClass {
             expires: record.expires.map(Timestamp::to_micros),
             client: client.map(|(id, _)| token(id)),
             client_version: client.map(|(_, version)| i64::try_from(*version).unwrap_or(i64::MAX)),
+            pinned: i64::from(record.pinned),
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::classes::Reach;
+use super::classes::{Reach, database};
 use super::live::Inner;
 use super::names::as_u64;
 use crate::class::Class;
 use crate::error::Result;
-use crate::fs::VaultSize;
+use crate::fs::{FileSize, VaultSize};
 use crate::keys::TokenSpace;
 use crate::secret::SecretText;
 use crate::storage::KindUsage;
@@ -19,7 +19,9 @@ pub struct Usage {
     /// The records of each kind, those that take most first.
     pub kinds: Vec<KindSize>,
     /// The files, of all classes together.
-    pub files: VaultSize,
+    pub size: VaultSize,
+    /// Each file: the databases that are open and their logs, and those that are no class's.
+    pub files: Vec<FileSize>,
 }
 
 /// What the records of one kind in one class take.
@@ -101,7 +103,15 @@ pub(super) fn usage(inner: &Inner, reach: Reach) -> Result<Usage> {
             }
         }
         kinds.sort_by_key(|size| std::cmp::Reverse(size.bytes));
-        let files = inner.opening.size()?;
-        Ok(Usage { kinds, files })
+        let (size, mut files) = inner
+            .opening
+            .with_dir(|dir| Ok((dir.size()?, dir.files()?)))?;
+        let closed: Vec<_> = Class::ALL
+            .into_iter()
+            .filter(|class| open.class(reach, *class).is_err())
+            .map(|class| database(class).text())
+            .collect();
+        files.retain(|file| !closed.iter().any(|closed| file.name.starts_with(closed)));
+        Ok(Usage { kinds, size, files })
     })
 }

@@ -20,6 +20,7 @@ pub(crate) struct IndexEntry {
     pub(crate) expires: Option<i64>,
     pub(crate) client: Option<[u8; 16]>,
     pub(crate) client_version: Option<i64>,
+    pub(crate) pinned: i64,
 }
 
 /// A record's row.
@@ -53,7 +54,6 @@ pub(crate) struct Gone {
     pub(crate) earlier: Vec<RowTag>,
 }
 
-/// The columns that [`read_row`] takes, in its order.
 /// What the records of a kind take.
 pub(crate) struct KindUsage {
     pub(crate) kind: i64,
@@ -62,10 +62,11 @@ pub(crate) struct KindUsage {
     pub(crate) bytes: i64,
 }
 
+/// The columns that [`read_row`] takes, in its order.
 macro_rules! columns {
     () => {
         "place, id, revision, kind, subject, content, start, finish, updated, expires, client, \
-         client_version, body"
+         client_version, pinned, body"
     };
 }
 pub(super) use columns;
@@ -85,8 +86,9 @@ pub(super) fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
             expires: row.get(9)?,
             client: row.get(10)?,
             client_version: row.get(11)?,
+            pinned: row.get(12)?,
         },
-        body: Sealed::from_stored(row.get(12)?),
+        body: Sealed::from_stored(row.get(13)?),
     })
 }
 
@@ -239,8 +241,8 @@ impl<'a> Writing<'a> {
         let mut statement = cached(
             self.0,
             "INSERT INTO records (id, revision, kind, subject, content, start, finish, updated,
-             expires, client, client_version, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             expires, client, client_version, pinned, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?;
         let inserted = statement.execute(params![
             id.to_bytes(),
@@ -254,6 +256,7 @@ impl<'a> Writing<'a> {
             index.expires,
             index.client,
             index.client_version,
+            index.pinned,
             body.as_bytes(),
         ]);
         inserted.map(|_| ()).map_err(from_sqlite)
@@ -270,7 +273,8 @@ impl<'a> Writing<'a> {
         let mut statement = cached(
             self.0,
             "UPDATE records SET revision = ?2, kind = ?3, subject = ?4, content = ?5, start = ?6,
-             finish = ?7, updated = ?8, expires = ?9, client = ?10, client_version = ?11, body = ?12
+             finish = ?7, updated = ?8, expires = ?9, client = ?10, client_version = ?11,
+             pinned = ?12, body = ?13
              WHERE place = ?1",
         )?;
         let changed = statement.execute(params![
@@ -285,6 +289,7 @@ impl<'a> Writing<'a> {
             index.expires,
             index.client,
             index.client_version,
+            index.pinned,
             body.as_bytes(),
         ]);
         match changed.map_err(from_sqlite)? {

@@ -30,6 +30,7 @@ fn row(n: i64, expired: Option<i64>) -> IndexEntry {
         expires: (Some(n) == expired).then_some(5),
         client: None,
         client_version: None,
+        pinned: 0,
     }
 }
 

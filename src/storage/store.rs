@@ -384,6 +384,7 @@ mod tests {
         expires: None,
         client: None,
         client_version: None,
+        pinned: 0,
     };
 
     #[test]

@@ -73,6 +73,7 @@ fn fill(path: &Path) {
                 expires: (number % 2 == 0).then_some(0),
                 client: None,
                 client_version: None,
+                pinned: 0,
             };
             let mut body = vec![0; 900];
             getrandom::fill(&mut body).unwrap();

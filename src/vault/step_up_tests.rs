@@ -10,7 +10,7 @@ use crate::class::Class;
 use crate::error::ErrorKind;
 use crate::id::{RecordId, SlotId};
 use crate::keys::{ContactKey, Credentials, Passphrase, SessionPolicy};
-use crate::records::{Batch, Query, Record};
+use crate::records::{Batch, Query, Quota, Record};
 use crate::session::{Lease, Session};
 
 type Call = (
@@ -47,6 +47,11 @@ const CALLS: &[Call] = &[
     ("get", |lease, _| lease.get(nobody()).map(drop)),
     ("get_many", |lease, _| lease.get_many(&[nobody()]).map(drop)),
     ("history", |lease, _| lease.history(nobody()).map(drop)),
+    ("pin", |lease, _| lease.pin(nobody())),
+    ("unpin", |lease, _| lease.unpin(nobody())),
+    ("set_quotas", |lease, _| {
+        lease.set_quotas(&[Quota::new("Note")]).map(drop)
+    }),
     ("erase", |lease, _| lease.erase(nobody()).map(drop)),
     ("erase_subject", |lease, _| lease.erase_subject("nobody")),
     ("erase_expired", |lease, _| lease.erase_expired().map(drop)),
@@ -176,6 +181,7 @@ fn every_method_of_a_session_a_lease_and_the_slots_is_in_the_matrix() {
         include_str!("../session/deposits.rs"),
         include_str!("../session/handle.rs"),
         include_str!("../session/lease.rs"),
+        include_str!("../session/room.rs"),
         include_str!("../session/slots.rs"),
         include_str!("../session/step_up.rs"),
     ];

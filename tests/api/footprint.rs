@@ -223,7 +223,29 @@ fn what_takes_the_room_is_told_by_class_kind_and_file_and_nothing_of_priority() 
         (150_000..151_000).contains(&usage.kinds[0].bytes()),
         "{usage:?}"
     );
-    assert_eq!(usage.files, vault.size().unwrap());
+    assert_eq!(usage.size, vault.size().unwrap());
+    let names = |usage: &vitalock::Usage| {
+        let names = usage.files.iter().map(|file| file.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    let open = ["emergency.db", "emergency.db-wal"].into_iter().chain([
+        "header",
+        "header.2",
+        "reserve",
+        "standard.db",
+        "standard.db-wal",
+    ]);
+    let open: Vec<_> = ["attempts"].into_iter().chain(open).collect();
+    assert_eq!(names(&usage), open);
+    let usage = lease.usage().unwrap();
+    assert_eq!(names(&usage).len(), open.len() + 2);
+    for file in &usage.files {
+        let there = std::fs::metadata(scratch.vault().join(&file.name)).unwrap();
+        assert_eq!(file.bytes, there.len(), "{}", file.name);
+    }
+    let sum: u64 = usage.files.iter().map(|file| file.bytes).sum();
+    assert_eq!(sum, usage.size.total());
+    let usage = session.usage().unwrap();
     assert!(
         !format!("{usage:?}").contains("Large"),
         "kinds are not for logs"

@@ -25,6 +25,7 @@ mod posture;
 mod query;
 mod records;
 mod recovery;
+mod room;
 mod shares;
 mod slots;
 mod story;

@@ -30,7 +30,7 @@ const ROWS: usize = 50;
 const VAULTS: [&str; 2] = ["first", "second"];
 
 /// Every column of a record's row but its place and identity.
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "revision",
     "kind",
     "subject",
@@ -41,6 +41,7 @@ const COLUMNS: [&str; 11] = [
     "expires",
     "client",
     "client_version",
+    "pinned",
     "body",
 ];
 
@@ -291,6 +292,8 @@ fn a_change_of_any_one_column_is_refused() {
             "client_version",
             "CASE WHEN client_version IS NULL THEN 0 END",
         ),
+        ("pinned", "1 - pinned"),
+        ("pinned", "2"),
         ("body", "zeroblob(length(body))"),
         ("body", "substr(body, 1, length(body) - 1)"),
         ("body", "zeroblob(0)"),

@@ -221,7 +221,7 @@ subject_key, key_id = fixed("subject key", 32), fixed("subject key id", 16)
 record_id = fixed("record", 16)
 client, subject, kind = "Observation/hr-1", "Patient/Zoë", "Observation"
 content = (
-    bytes([1, 1 | 2 | 4 | 8 | 16])
+    bytes([1, 1 | 2 | 4 | 8 | 16 | 32])
     + struct.pack("<qq", 1_700_000_000_000_001, 1_700_000_000_000_002)
     + struct.pack("<qq", -5, 1_600_000_000_000_000)
     + struct.pack("<q", 1_900_000_000_000_000)

@@ -59,6 +59,7 @@ pub struct Row {
     pub updated: i64,
     pub effective: Option<(i64, i64)>,
     pub expires: Option<i64>,
+    pub pinned: bool,
     pub client: Option<(String, u64)>,
     pub device: Option<String>,
     pub app: Option<String>,
@@ -146,7 +147,7 @@ const NOWHERE: Place<'static> = Place {
 };
 
 const RECORDS: &str = "SELECT id, revision, kind, subject, body, content, start, finish, updated, \
-     expires, client, client_version FROM records ORDER BY place";
+     expires, client, client_version, pinned FROM records ORDER BY place";
 const REVISIONS: &str =
     "SELECT id, revision, kind, subject, body FROM revisions ORDER BY id, revision";
 
@@ -160,6 +161,7 @@ struct Index {
     expires: Option<i64>,
     client: Option<[u8; 16]>,
     client_version: Option<i64>,
+    pinned: i64,
 }
 
 /// What both kinds of row have.
@@ -365,6 +367,7 @@ impl Reader<'_> {
                 expires: row.get(9)?,
                 client: row.get(10)?,
                 client_version: row.get(11)?,
+                pinned: row.get(12)?,
             };
             Ok((sealed(row), index))
         });
@@ -381,6 +384,7 @@ impl Reader<'_> {
                     expires: row.expires,
                     client: client.map(|(id, _)| self.keys.token(4, id)),
                     client_version: client.map(|(_, version)| i64::try_from(*version).unwrap()),
+                    pinned: i64::from(row.pinned),
                 };
                 assert_eq!(index, sealed, "the index columns repeat what is sealed");
                 assert_eq!(terms[&index.content], (2, row.content_type.clone()));
@@ -414,7 +418,7 @@ impl Reader<'_> {
         let mut fields = Fields(&plain);
         assert_eq!(fields.byte(), 1, "the codec");
         let flags = fields.byte();
-        assert_eq!(flags & !31, 0, "flags that the format does not know");
+        assert_eq!(flags & !63, 0, "flags that the format does not know");
         let has = |flag: u8| flags & flag != 0;
         let (created, updated) = (fields.time(), fields.time());
         Row {
@@ -425,6 +429,7 @@ impl Reader<'_> {
             created,
             updated,
             effective: has(1).then(|| (fields.time(), fields.time())),
+            pinned: has(32),
             expires: has(2).then(|| fields.time()),
             client: has(4).then(|| {
                 let version = fields.number();
