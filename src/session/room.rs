@@ -15,7 +15,7 @@ use crate::error::{ErrorKind, Result};
 use crate::fs::RoomFor;
 use crate::id::RecordId;
 use crate::keys::TokenSpace;
-use crate::records::{NO_EFFECTIVE_TIME, Quota};
+use crate::records::{NO_EFFECTIVE_TIME, Quota, Record};
 use crate::storage::Most;
 use crate::time::Timestamp;
 
@@ -70,7 +70,7 @@ impl Session {
     /// Unless there is another copy, what goes is lost. In a vault that is not a
     /// [cache](crate::Footprint::Cache) pin what has none.
     pub fn set_quotas(&self, quotas: &[Quota]) -> Result<u64> {
-        let sound = |quota: &Quota| crate::Record::new(quota.kind.expose(), "").check().is_ok();
+        let sound = |quota: &Quota| Record::new(quota.kind.expose(), "").check().is_ok();
         if quotas.len() > 64 || !quotas.iter().all(sound) {
             return Err(ErrorKind::InvalidRecord.into());
         }
