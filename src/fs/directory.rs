@@ -7,25 +7,41 @@
 //! would drop the locks that SQLite holds on it.
 //! **Format** the set-up marker, an empty file that is there until the vault is complete.
 
-use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, OFlags, fstat, statat};
+use rustix::fs::{AtFlags, CWD, OFlags, fstat, statat};
 use rustix::io::Errno;
 
 use super::lock::VaultLock;
+use super::memory::MemoryDir;
 use super::name::{FileName, ROLLBACK_JOURNAL, SHARED_MEMORY, WAL};
 use super::place::Place;
+use super::root::{Root, SmallFile};
 use super::size::{self, FileSize, VaultSize};
-use super::{atomic, errno, private};
-use crate::error::{Error, ErrorKind, Result};
+use super::{errno, private};
+use crate::error::{ErrorKind, Result};
 
-/// The directory of a vault, open, and found to be ours alone.
+/// The directory of a vault, open, and found to be ours alone; or what takes its place in memory.
 pub(crate) struct VaultDir {
     path: PathBuf,
-    descriptor: OwnedFd,
+    root: Root,
+}
+
+/// Where SQLite finds a database.
+#[derive(Clone)]
+pub(crate) struct DatabaseFile {
+    /// Absolute and free of links; in memory the name alone.
+    pub(crate) path: PathBuf,
+    pub(crate) memory: Option<MemoryDir>,
+}
+
+impl From<&Path> for DatabaseFile {
+    fn from(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            memory: None,
+        }
+    }
 }
 
 impl VaultDir {
@@ -56,6 +72,14 @@ impl VaultDir {
         Self::enter(Place::find(path)?.ok_or(ErrorKind::VaultNotFound)?)
     }
 
+    /// The same in memory: `dir`, or an empty one.
+    pub(crate) fn in_memory(dir: Option<MemoryDir>) -> Self {
+        Self {
+            path: PathBuf::new(),
+            root: Root::Memory(dir.unwrap_or_default()),
+        }
+    }
+
     /// Takes the vault for this handle, until the lock is dropped.
     ///
     /// # Errors
@@ -63,7 +87,10 @@ impl VaultDir {
     /// `VaultBusy` where another handle has it, in this process or another; `Path…` kinds where
     /// the lock file is not private.
     pub(crate) fn lock(&self) -> Result<VaultLock> {
-        VaultLock::take(&self.descriptor, FileName::Lock.text())
+        match &self.root {
+            Root::Disk(dir) => VaultLock::take(dir, FileName::Lock.text()),
+            Root::Memory(_) => Ok(VaultLock::of_memory()),
+        }
     }
 
     /// Marks the directory as being set up, and removes what an interrupted set-up left in it.
@@ -76,9 +103,9 @@ impl VaultDir {
         self.refuse_occupied()?;
         if self.setup_pending()? {
             for name in FileName::leftovers() {
-                atomic::remove(&self.descriptor, &name)?;
+                self.root.remove(&name)?;
             }
-            atomic::sync(&self.descriptor)
+            self.root.sync()
         } else {
             self.create_empty(FileName::SetupMarker)
         }
@@ -90,8 +117,8 @@ impl VaultDir {
     ///
     /// `ReadOnly` or `Io` as the system says.
     pub(crate) fn finish_setup(&self) -> Result<()> {
-        atomic::remove(&self.descriptor, FileName::SetupMarker.text())?;
-        atomic::sync(&self.descriptor)
+        self.root.remove(FileName::SetupMarker.text())?;
+        self.root.sync()
     }
 
     /// Takes back the headers of a set-up that failed while it wrote them, so that it may begin
@@ -106,9 +133,9 @@ impl VaultDir {
             return Err(ErrorKind::VaultExists.into());
         }
         for name in [FileName::Header, FileName::HeaderTwin] {
-            atomic::remove(&self.descriptor, name.text())?;
+            self.root.remove(name.text())?;
         }
-        atomic::sync(&self.descriptor)
+        self.root.sync()
     }
 
     /// Removes a vault: its headers first, without which nothing of the rest opens. The lock file
@@ -122,13 +149,13 @@ impl VaultDir {
             self.create_empty(FileName::SetupMarker)?;
         }
         for name in [FileName::Header, FileName::HeaderTwin] {
-            atomic::remove(&self.descriptor, name.text())?;
+            self.root.remove(name.text())?;
         }
-        atomic::sync(&self.descriptor)?;
+        self.root.sync()?;
         for name in FileName::leftovers() {
-            atomic::remove(&self.descriptor, &name)?;
+            self.root.remove(&name)?;
         }
-        atomic::sync(&self.descriptor)?;
+        self.root.sync()?;
         self.finish_setup()
     }
 
@@ -138,7 +165,7 @@ impl VaultDir {
     ///
     /// The `Path…` kinds where the marker is not a private file.
     pub(crate) fn setup_pending(&self) -> Result<bool> {
-        private::check(&self.descriptor, FileName::SetupMarker.text())
+        self.root.check(FileName::SetupMarker.text())
     }
 
     /// The whole content of a small file; none where there is none. A file longer than `limit` is
@@ -152,7 +179,7 @@ impl VaultDir {
     /// than it can be opened.
     pub(crate) fn read(&self, name: FileName, limit: usize) -> Result<Option<Vec<u8>>> {
         debug_assert!(!name.is_database(), "a database is opened by SQLite alone");
-        private::read(&self.descriptor, name.text(), limit)
+        self.root.read(name.text(), limit)
     }
 
     /// Puts `bytes` in the place of a small file. After a crash it holds the old content or the
@@ -171,7 +198,7 @@ impl VaultDir {
             "only a small file is replaced"
         );
         let draft = FileName::HeaderDraft.text();
-        atomic::replace(&self.descriptor, name.text(), draft, bytes)
+        self.root.replace(name.text(), draft, bytes)
     }
 
     /// Writes over a part of a small file, which does not get longer, and flushes it where `durable`.
@@ -189,14 +216,13 @@ impl VaultDir {
         durable: bool,
     ) -> Result<()> {
         let file = self.open_small(name)?;
-        let length = fstat(&file).map_err(errno::reading)?.st_size;
-        if usize::try_from(length).ok() < Some(at.saturating_add(bytes.len())) {
+        let end = u64::try_from(at.saturating_add(bytes.len())).map_err(|_| ErrorKind::Io)?;
+        if file.length()? < end {
             return Err(ErrorKind::TamperDetected.into());
         }
         let at = u64::try_from(at).map_err(|_| ErrorKind::Io)?;
-        file.write_all_at(bytes, at)
-            .map_err(|error| errno::of_io(&error, errno::writing))?;
-        if durable { atomic::sync(&file) } else { Ok(()) }
+        file.write_at(bytes, at)?;
+        if durable { file.sync() } else { Ok(()) }
     }
 
     /// Flushes a small file to the medium.
@@ -205,13 +231,13 @@ impl VaultDir {
     ///
     /// As for [`write_over`](Self::write_over).
     pub(crate) fn flush(&self, name: FileName) -> Result<()> {
-        atomic::sync(self.open_small(name)?)
+        self.open_small(name)?.sync()
     }
 
-    fn open_small(&self, name: FileName) -> Result<File> {
+    fn open_small(&self, name: FileName) -> Result<SmallFile> {
         debug_assert!(!name.is_database(), "a database is opened by SQLite alone");
-        let file = private::open(&self.descriptor, name.text(), OFlags::RDWR)?;
-        Ok(File::from(file.ok_or(ErrorKind::TamperDetected)?))
+        let file = self.root.open(name.text(), OFlags::RDWR)?;
+        file.ok_or_else(|| ErrorKind::TamperDetected.into())
     }
 
     /// Makes every name in the directory durable: a header that was replaced is then the one that
@@ -221,7 +247,7 @@ impl VaultDir {
     ///
     /// `Io` as the system says.
     pub(crate) fn make_durable(&self) -> Result<()> {
-        atomic::sync(&self.descriptor)
+        self.root.sync()
     }
 
     /// Makes a new empty private file and makes its name durable, so that SQLite finds a database
@@ -231,12 +257,8 @@ impl VaultDir {
     ///
     /// `VaultExists` where the name is taken; `StorageFull`, `ReadOnly` or `Io`.
     pub(crate) fn create_empty(&self, name: FileName) -> Result<()> {
-        let file = private::create(&self.descriptor, name.text()).map_err(|error| match error {
-            Errno::EXIST => Error::os(ErrorKind::VaultExists, error.raw_os_error()),
-            _ => errno::writing(error),
-        })?;
-        atomic::sync(&file)?;
-        atomic::sync(&self.descriptor)
+        self.root.create(name.text())?.sync()?;
+        self.root.sync()
     }
 
     /// Whether a file is there, and that it is private, without opening it. For a database, also
@@ -250,13 +272,13 @@ impl VaultDir {
     pub(crate) fn check(&self, name: FileName) -> Result<bool> {
         if name.is_database() {
             for suffix in [ROLLBACK_JOURNAL, SHARED_MEMORY] {
-                if private::look(&self.descriptor, name.companion(suffix))?.is_some() {
+                if self.root.is_taken(&name.companion(suffix))? {
                     return Err(ErrorKind::TamperDetected.into());
                 }
             }
-            private::check(&self.descriptor, &name.companion(WAL))?;
+            self.root.check(&name.companion(WAL))?;
         }
-        private::check(&self.descriptor, name.text())
+        self.root.check(name.text())
     }
 
     /// That the directory and every file in it are ours alone.
@@ -265,7 +287,7 @@ impl VaultDir {
     ///
     /// The `Path…` kinds; `Io`.
     pub(crate) fn check_private(&self) -> Result<()> {
-        private::judge_directory(&fstat(&self.descriptor).map_err(errno::reading)?)?;
+        self.root.check_private()?;
         self.size().map(drop)
     }
 
@@ -275,7 +297,7 @@ impl VaultDir {
     ///
     /// The `Path…` kinds where a file is not private; `Io`.
     pub(crate) fn size(&self) -> Result<VaultSize> {
-        size::of(&self.descriptor)
+        size::of(&self.root)
     }
 
     /// What each file takes, those that are empty or absent left out.
@@ -284,11 +306,19 @@ impl VaultDir {
     ///
     /// Those of [`size`](Self::size).
     pub(crate) fn files(&self) -> Result<Vec<FileSize>> {
-        size::each(&self.descriptor)
+        size::each(&self.root)
     }
 
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
+    pub(super) fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// What takes the directory's place where there is none.
+    pub(crate) fn memory(&self) -> Option<MemoryDir> {
+        match &self.root {
+            Root::Disk(_) => None,
+            Root::Memory(dir) => Some(dir.clone()),
+        }
     }
 
     /// The directory's path, absolute and free of links.
@@ -296,8 +326,16 @@ impl VaultDir {
         &self.path
     }
 
-    /// The path of a file, absolute and free of links, for SQLite, which opens by path.
-    pub(crate) fn path_of(&self, name: FileName) -> PathBuf {
+    /// Where SQLite finds a database, which it opens by path.
+    pub(crate) fn database(&self, name: FileName) -> DatabaseFile {
+        DatabaseFile {
+            path: self.path.join(name.text()),
+            memory: self.memory(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn path_of(&self, name: FileName) -> PathBuf {
         self.path.join(name.text())
     }
 
@@ -308,7 +346,10 @@ impl VaultDir {
     ///
     /// `TamperDetected` where it leads elsewhere, or nowhere.
     pub(crate) fn same_place(&self) -> Result<()> {
-        let here = fstat(&self.descriptor).map_err(errno::reading)?;
+        let Root::Disk(dir) = &self.root else {
+            return Ok(());
+        };
+        let here = fstat(dir).map_err(errno::reading)?;
         let there = statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW);
         match there {
             Ok(there) if private::is_same(&here, &there) => Ok(()),
@@ -318,7 +359,7 @@ impl VaultDir {
 
     fn enter(place: Place) -> Result<Self> {
         Ok(Self {
-            descriptor: place.enter()?,
+            root: Root::Disk(place.enter()?),
             path: place.path,
         })
     }
@@ -331,11 +372,8 @@ impl VaultDir {
             harmless.push(FileName::SetupMarker.text().to_owned());
             harmless.extend(FileName::leftovers());
         }
-        for entry in Dir::read_from(&self.descriptor).map_err(errno::reading)? {
-            let entry = entry.map_err(errno::reading)?;
-            let name = entry.file_name().to_bytes();
-            let is_itself = name == b"." || name == b"..";
-            if !is_itself && !harmless.iter().any(|known| known.as_bytes() == name) {
+        for name in self.root.names()? {
+            if !harmless.iter().any(|known| known.as_bytes() == name) {
                 return Err(ErrorKind::VaultExists.into());
             }
         }

@@ -14,19 +14,24 @@ use super::{errno, private};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The proof that no other handle has the vault; given back on drop.
-pub(crate) struct VaultLock(OwnedFd);
+pub(crate) struct VaultLock(Option<OwnedFd>);
 
 impl VaultLock {
     /// Takes the lock on the file `name`, making the file if need be.
     pub(super) fn take(dir: impl AsFd, name: &str) -> Result<Self> {
         let file = open_or_create(dir, name)?;
         match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self(Some(file))),
             Err(error @ Errno::WOULDBLOCK) => {
                 Err(Error::os(ErrorKind::VaultBusy, error.raw_os_error()))
             }
             Err(error) => Err(errno::writing(error)),
         }
+    }
+
+    /// Of a vault in memory, which nobody else can reach.
+    pub(super) fn of_memory() -> Self {
+        Self(None)
     }
 }
 
@@ -34,7 +39,9 @@ impl Drop for VaultLock {
     fn drop(&mut self) {
         // Closing alone would leave the lock with a child process that was forked a moment ago and
         // has not yet closed its copy of the descriptor.
-        _ = flock(&self.0, FlockOperation::Unlock);
+        if let Some(file) = &self.0 {
+            _ = flock(file, FlockOperation::Unlock);
+        }
     }
 }
 

@@ -11,17 +11,20 @@ mod atomic;
 mod directory;
 mod errno;
 mod lock;
+mod memory;
 mod name;
 mod outside;
 mod place;
 mod private;
 mod reserve;
+mod root;
 #[cfg(test)]
 mod scratch;
 mod size;
 
-pub(crate) use directory::VaultDir;
+pub(crate) use directory::{DatabaseFile, VaultDir};
 pub(crate) use lock::VaultLock;
+pub(crate) use memory::{MemoryDir, MemoryFile};
 pub(crate) use name::FileName;
 pub(crate) use reserve::RoomFor;
 pub use size::{FileSize, VaultSize};

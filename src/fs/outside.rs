@@ -4,14 +4,10 @@
 //! **Never** looks into it, or lets it grow without end.
 //! **Format** docs/spec/10-inbox.md.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
-use rustix::fs::{OFlags, ftruncate};
+use rustix::fs::OFlags;
 
 use super::directory::VaultDir;
 use super::name::FileName;
-use super::{atomic, errno, private};
 use crate::error::{ErrorKind, Result};
 
 /// How long the file may get.
@@ -29,21 +25,16 @@ impl VaultDir {
             return Ok(());
         }
         let name = FileName::Events.text();
-        let (file, made) = match private::open(self.descriptor(), name, OFlags::RDWR)? {
+        let (file, made) = match self.root().open(name, OFlags::RDWR)? {
             Some(file) => (file, false),
-            None => {
-                let made = private::create(self.descriptor(), name);
-                (made.map_err(errno::writing)?, true)
-            }
+            None => (self.root().create(name)?, true),
         };
         let at = u64::try_from(whole).map_err(|_| ErrorKind::Io)?;
-        ftruncate(&file, at).map_err(errno::writing)?;
-        let file = File::from(file);
-        file.write_all_at(frame, at)
-            .map_err(|error| errno::of_io(&error, errno::writing))?;
-        atomic::sync(&file)?;
+        file.truncate(at)?;
+        file.write_at(frame, at)?;
+        file.sync()?;
         match made {
-            true => atomic::sync(self.descriptor()),
+            true => self.root().sync(),
             false => Ok(()),
         }
     }
@@ -66,9 +57,9 @@ impl VaultDir {
     /// As for [`append_event`](Self::append_event).
     pub(crate) fn forget_events(&self) -> Result<()> {
         let name = FileName::Events.text();
-        if let Some(file) = private::open(self.descriptor(), name, OFlags::RDWR)? {
-            ftruncate(&file, 0).map_err(errno::writing)?;
-            atomic::sync(&file)?;
+        if let Some(file) = self.root().open(name, OFlags::RDWR)? {
+            file.truncate(0)?;
+            file.sync()?;
         }
         Ok(())
     }

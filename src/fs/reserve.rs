@@ -4,14 +4,10 @@
 //! **Never** fails a caller: a reserve that cannot be had is none.
 //! **Format** `reserve`, up to 256 KiB that mean nothing.
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
-
-use rustix::fs::{OFlags, ftruncate};
+use rustix::fs::OFlags;
 
 use super::directory::VaultDir;
 use super::name::FileName;
-use super::{atomic, private};
 use crate::random;
 
 const WHOLE: u64 = 256 * 1024;
@@ -28,33 +24,35 @@ impl VaultDir {
     /// Makes the reserve whole, as far as there is room.
     pub(crate) fn fill_reserve(&self) {
         let name = FileName::Reserve.text();
-        let open = || private::open(self.descriptor(), name, OFlags::WRONLY);
-        let file = match open() {
+        if self.memory().is_some() {
+            // There is no disk to be full.
+            return;
+        }
+        let file = match self.root().open(name, OFlags::WRONLY) {
             Ok(Some(file)) => file,
-            Ok(None) => match private::create(self.descriptor(), name) {
+            Ok(None) => match self.root().create(name) {
                 Ok(file) => file,
                 Err(_) => return,
             },
             Err(_) => return,
         };
-        let mut file = File::from(file);
-        let there = file.seek(SeekFrom::End(0)).unwrap_or(WHOLE);
+        let mut there = file.length().unwrap_or(WHOLE);
         // A medium that leaves out zeros, or finds what repeats, would keep no room.
         let mut random = [0; 4096];
         for _ in 0..WHOLE.saturating_sub(there) / 4096 {
-            if random::fill(&mut random).is_err() || file.write_all(&random).is_err() {
+            if random::fill(&mut random).is_err() || file.write_at(&random, there).is_err() {
                 break;
             }
+            there += 4096;
         }
     }
 
     /// Gives a step of the reserve to whoever needs it; whether there was one. Half of it is for
     /// entries of the audit trail alone, since nothing can be read without them.
     pub(crate) fn give_reserve(&self, to: RoomFor) -> bool {
-        let file = private::open(self.descriptor(), FileName::Reserve.text(), OFlags::WRONLY);
+        let file = self.root().open(FileName::Reserve.text(), OFlags::WRONLY);
         let Ok(Some(file)) = file else { return false };
-        let mut file = File::from(file);
-        let there = file.seek(SeekFrom::End(0)).unwrap_or(0);
+        let there = file.length().unwrap_or(0);
         let kept = match to {
             RoomFor::Entries => 0,
             RoomFor::Erasing => WHOLE / 2,
@@ -64,6 +62,6 @@ impl VaultDir {
         }
         let left = there.saturating_sub(STEP);
         // What a file gave up may count as free only once that is on the medium.
-        ftruncate(&file, left).is_ok() && atomic::sync(&file).is_ok()
+        file.truncate(left).is_ok() && file.sync().is_ok()
     }
 }

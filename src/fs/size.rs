@@ -4,10 +4,8 @@
 //! **Never** follows a link, or counts what is not the vault's.
 //! **Format** none.
 
-use std::os::fd::AsFd;
-
 use super::name::{FileName, WAL};
-use super::private;
+use super::root::Root;
 use crate::error::Result;
 
 /// What a vault's files take of the medium, in bytes, as long as they are at this moment. The file
@@ -52,13 +50,13 @@ pub struct FileSize {
 }
 
 /// Every file that is there, in the order of their names.
-pub(super) fn each(dir: impl AsFd) -> Result<Vec<FileSize>> {
+pub(super) fn each(root: &Root) -> Result<Vec<FileSize>> {
     let databases = FileName::DATABASES.into_iter();
     let databases = databases.flat_map(|name| [name.companion(""), name.companion(WAL)]);
     let small = SMALL.iter().map(|name| name.companion(""));
     let mut files = Vec::new();
     for name in databases.chain(small) {
-        let bytes = private::length(dir.as_fd(), &name)?;
+        let bytes = root.length(&name)?;
         if bytes > 0 {
             files.push(FileSize { name, bytes });
         }
@@ -76,10 +74,10 @@ const SMALL: [FileName; 6] = [
     FileName::Reserve,
 ];
 
-pub(super) fn of(dir: impl AsFd) -> Result<VaultSize> {
+pub(super) fn of(root: &Root) -> Result<VaultSize> {
     let sum = |names: &[String]| -> Result<u64> {
         names.iter().try_fold(0, |sum: u64, name| {
-            Ok(sum.saturating_add(private::length(dir.as_fd(), name)?))
+            Ok(sum.saturating_add(root.length(name)?))
         })
     };
     Ok(VaultSize {

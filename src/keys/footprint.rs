@@ -19,6 +19,10 @@ pub enum Footprint {
         /// A whole number of seconds, from [`LEAST`](Self::LEAST) to [`MOST`](Self::MOST).
         time_to_live: Duration,
     },
+    /// Nothing is written anywhere: the vault is in this process's memory, sealed as it would be on
+    /// disk, and gone with the last handle of it. Its directory is not looked at, and it is not found
+    /// there again. The platform keys of its slots stay in the key store, and are of no use.
+    MemoryOnly,
 }
 
 impl Footprint {
@@ -30,7 +34,7 @@ impl Footprint {
     /// How long a record lives at the most.
     pub fn time_to_live(self) -> Option<Duration> {
         match self {
-            Self::Full => None,
+            Self::Full | Self::MemoryOnly => None,
             Self::Cache { time_to_live } => Some(time_to_live),
         }
     }
@@ -50,16 +54,19 @@ impl Footprint {
 
     /// As the header has it (spec 01).
     pub(super) fn to_text(self) -> String {
-        match self.time_to_live() {
-            None => FULL.to_owned(),
-            Some(time) => format!("{CACHE}{}", time.as_secs()),
+        match self {
+            Self::Full => FULL.to_owned(),
+            Self::Cache { time_to_live } => format!("{CACHE}{}", time_to_live.as_secs()),
+            Self::MemoryOnly => MEMORY.to_owned(),
         }
     }
 
     /// The footprint of these words and this number.
     pub(super) fn parse(text: &str, number: impl Fn(&str) -> Option<u64>) -> Option<Self> {
-        if text == FULL {
-            return Some(Self::Full);
+        match text {
+            FULL => return Some(Self::Full),
+            MEMORY => return Some(Self::MemoryOnly),
+            _ => {}
         }
         let time_to_live = Duration::from_secs(number(text.strip_prefix(CACHE)?)?);
         let cache = Self::Cache { time_to_live };
@@ -68,4 +75,5 @@ impl Footprint {
 }
 
 const FULL: &str = "full";
+const MEMORY: &str = "memory";
 const CACHE: &str = "cache=";

@@ -7,7 +7,7 @@ use super::finding::{Finding, Posture};
 use super::slots::{attempts, code_alone, emergency, factors, kdf, recovery};
 use crate::class::Class;
 use crate::error::ErrorKind;
-use crate::keys::SessionPolicy;
+use crate::keys::{Footprint, SessionPolicy};
 use crate::memory::MemoryProtection;
 use crate::session::Opening;
 use crate::time::Timestamp;
@@ -30,7 +30,7 @@ pub(crate) fn examine(opening: &Opening, memory: MemoryProtection) -> Posture {
         key_memory(memory),
         classes(opening),
         footprint(opening),
-        copies(),
+        copies(opening.footprint()),
     ];
     Posture {
         vault: opening.vault(),
@@ -84,7 +84,8 @@ fn emergency_notice(opening: &Opening) -> Finding {
         Some(true) => (
             Problem,
             String::from(
-                "Somebody used the emergency code, and the owner has not acknowledged it.",
+                "Somebody used the emergency code, or asked a contact, and the owner has not \
+                 acknowledged it.",
             ),
         ),
     };
@@ -271,9 +272,15 @@ fn footprint(opening: &Opening) -> Finding {
             format!(
                 "{} {} bytes: {} of databases, {} of logs, {} of headers and reserve. Nothing is \
              written outside the directory.",
-                match opening.footprint().time_to_live() {
-                    None => String::from("Records stay until they are erased, or say when."),
-                    Some(most) => format!("A cache: records are erased after {}.", time(most)),
+                match opening.footprint() {
+                    Footprint::Cache { time_to_live } => {
+                        format!("A cache: records are erased after {}.", time(time_to_live))
+                    }
+                    Footprint::MemoryOnly => String::from(
+                        "In memory, and gone with the process: nothing is on the device.",
+                    ),
+                    Footprint::Full =>
+                        String::from("Records stay until they are erased, or say when."),
                 },
                 size.total(),
                 size.databases,
@@ -297,7 +304,17 @@ fn footprint(opening: &Opening) -> Finding {
 }
 
 /// The host's affair, and not to be seen from here.
-fn copies() -> Finding {
+fn copies(footprint: Footprint) -> Finding {
+    if footprint == Footprint::MemoryOnly {
+        return Finding {
+            id: "backup.excluded",
+            title: "Copies of the directory",
+            state: Good,
+            evidence: String::from("There is no directory, and nothing to copy."),
+            advice: "",
+            controls: &["164.312(a)(1)", "MASVS-STORAGE-2"],
+        };
+    }
     Finding {
         id: "backup.excluded",
         title: "Copies of the directory",

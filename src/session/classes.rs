@@ -195,7 +195,7 @@ pub(super) fn open_class(opening: &Opening, keys: ClassKeys) -> Result<OpenClass
             // The database was there when the header was written.
             return Err(ErrorKind::TamperDetected.into());
         }
-        let open = OpenClass::open(&dir.path_of(name), keys)?;
+        let open = OpenClass::open(dir.database(name), keys)?;
         let open = open.within(opening.footprint());
         dir.check(name)?;
         dir.same_place()?;
@@ -213,7 +213,7 @@ pub(crate) fn create_database(
 ) -> Result<()> {
     let name = database(keys.class());
     dir.create_empty(name)?;
-    OpenClass::create(&dir.path_of(name), keys, priority, keep_history, by)
+    OpenClass::create(dir.database(name), keys, priority, keep_history, by)
 }
 
 pub(super) const fn database(class: Class) -> FileName {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir};
-use crate::keys::{ClassKeys, Header, Slot, StoredHeader, WrapPurpose};
+use crate::keys::{ClassKeys, Footprint, Header, Slot, StoredHeader, WrapPurpose};
 
 /// The header as it was read: one copy or two, the newest first, or the one that keys vouched for.
 pub(super) struct Copies {
@@ -104,8 +104,18 @@ pub(super) fn read_copies(dir: &VaultDir) -> Result<Vec<Arc<StoredHeader>>> {
 fn read_copy(dir: &VaultDir, name: FileName) -> Result<Option<Result<StoredHeader>>> {
     match dir.read(name, Header::MAX_BYTES) {
         Ok(None) => Ok(None),
-        Ok(Some(bytes)) => Ok(Some(StoredHeader::parse(&bytes))),
+        Ok(Some(bytes)) => Ok(Some(parse(dir, &bytes))),
         Err(error) if error.kind() == ErrorKind::HeaderDamaged => Ok(Some(Err(error))),
         Err(error) => Err(error),
+    }
+}
+
+/// A header that belongs in memory is none in a file.
+fn parse(dir: &VaultDir, bytes: &[u8]) -> Result<StoredHeader> {
+    let stored = StoredHeader::parse(bytes)?;
+    let in_memory = stored.header.footprint == Footprint::MemoryOnly;
+    match in_memory == dir.memory().is_some() {
+        true => Ok(stored),
+        false => Err(ErrorKind::HeaderDamaged.into()),
     }
 }

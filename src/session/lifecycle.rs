@@ -123,7 +123,10 @@ impl Opening {
         if self.check_running().is_ok() {
             return Ok(());
         }
-        let dir = VaultDir::open(&self.path)?;
+        let dir = match &self.memory {
+            Some(memory) => VaultDir::in_memory(Some(memory.clone())),
+            None => VaultDir::open(&self.path)?,
+        };
         let lock = dir.lock()?;
         let (copies, table) = (read_copies(&dir)?, Table::read(&dir)?);
         // From here to the end of the session that the change concerns nothing fails.

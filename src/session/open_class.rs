@@ -1,6 +1,5 @@
 //! One open class: its keys, its database, its names, and the way of a record in and out.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +9,7 @@ use crate::actor::Actor;
 use crate::audit::RecordChange;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
+use crate::fs::DatabaseFile;
 use crate::id::RecordId;
 use crate::keys::{ClassKeys, Footprint, TokenSpace};
 use crate::records::{self, NO_EFFECTIVE_TIME, Record, StoredAs};
@@ -38,7 +38,7 @@ const SETTINGS_CODEC: u8 = 1;
 impl OpenClass {
     /// Sets up an empty file as the database of a class, whose audit trail says who made it.
     pub(crate) fn create(
-        path: &Path,
+        file: impl Into<DatabaseFile>,
         keys: &ClassKeys,
         priority: &ClassKeys,
         keep_history: bool,
@@ -51,7 +51,7 @@ impl OpenClass {
         let root = state.seal_root(priority, keys.class())?;
         let first = state.seal(keys)?;
         Store::create(
-            path,
+            file,
             keys.page_sealer(),
             [&settings, &first, &root],
             |writing| {
@@ -62,8 +62,8 @@ impl OpenClass {
     }
 
     /// Opens the database of a class and checks that it belongs to this vault and class.
-    pub(super) fn open(path: &Path, keys: ClassKeys) -> Result<Self> {
-        let store = Store::open(path, keys.page_sealer())?;
+    pub(super) fn open(file: impl Into<DatabaseFile>, keys: ClassKeys) -> Result<Self> {
+        let store = Store::open(file, keys.page_sealer())?;
         let opened = sealing::open(keys.settings(), &settings_place(&keys), store.settings()?)?;
         let keeps_history = match opened.expose() {
             [SETTINGS_CODEC, class, history @ (0 | 1)] if *class == keys.class().code() => {
@@ -397,8 +397,8 @@ mod tests {
         std::fs::File::create(&path).unwrap();
         let keys = ClassKeys::make(VaultId::make().unwrap(), Class::Standard).unwrap();
         let priority = ClassKeys::make(keys.vault(), Class::Priority).unwrap();
-        OpenClass::create(&path, &keys, &priority, false, &Actor::unnamed()).unwrap();
-        let open = OpenClass::open(&path, keys).unwrap();
+        OpenClass::create(path.as_path(), &keys, &priority, false, &Actor::unnamed()).unwrap();
+        let open = OpenClass::open(path.as_path(), keys).unwrap();
         // Before the crash that left the intent the clock went ahead of where it is now.
         let ahead = Timestamp::from_micros(Timestamp::now().to_micros() + 3_600_000_000);
         let stored = StoredAs {

@@ -11,7 +11,7 @@ use super::slots::SlotInfo;
 use super::throttle::{Counted, Table};
 use crate::anchor::Anchor;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{FileName, VaultDir, VaultLock, VaultSize};
+use crate::fs::{FileName, MemoryDir, VaultDir, VaultLock, VaultSize};
 use crate::id::{SlotId, VaultId};
 use crate::keys::{
     ClassKeys, Code, Factors, Footprint, Header, RetiredShare, SessionPolicy, Slot, SlotKind,
@@ -22,6 +22,8 @@ use crate::time::{Clock, SystemClock};
 /// Shared by a vault's handle and its session.
 pub(crate) struct Opening {
     pub(super) path: PathBuf,
+    /// What takes the directory's place where there is none, also while the vault is paused.
+    pub(super) memory: Option<MemoryDir>,
     clock: Arc<dyn Clock>,
     /// Nothing while the vault is paused.
     pub(super) place: RwLock<Option<Place>>,
@@ -94,6 +96,7 @@ impl Opening {
         });
         Self {
             path: dir.path().to_owned(),
+            memory: dir.memory(),
             clock: Arc::new(SystemClock),
             place: RwLock::new(Some(Place::new(dir, lock))),
             pausing: AtomicBool::new(false),

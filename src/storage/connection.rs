@@ -14,6 +14,7 @@ use super::failure::from_sqlite;
 use super::schema::{AUTO_VACUUM, PAGE_BYTES, PAGE_SIZE};
 use super::vfs::{Pages, SealingVfs, reserve_tail};
 use crate::error::{ErrorKind, Result};
+use crate::fs::MemoryDir;
 use crate::sealing::PageSealer;
 
 /// What a connection is for.
@@ -36,13 +37,17 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 /// # Errors
 ///
 /// [`ErrorKind::SqliteUnsuitable`].
-pub(super) fn register_vfs(sealer: PageSealer, role: Role) -> Result<SealingVfs> {
+pub(super) fn register_vfs(
+    sealer: PageSealer,
+    role: Role,
+    memory: Option<MemoryDir>,
+) -> Result<SealingVfs> {
     let pages = Pages {
         sizes: &[PAGE_BYTES],
         may_be_none: role == Role::Creator,
         of_a_vault: true,
     };
-    SealingVfs::register(c"unix-excl", sealer, pages)
+    SealingVfs::register(c"unix-excl", sealer, pages, memory)
 }
 
 /// Opens the file, which must exist, and asserts every setting.
@@ -290,7 +295,7 @@ mod tests {
             .join("standard.db");
         std::fs::File::create(&path).unwrap();
         let body = Sealed::from_stored(vec![7; 64]);
-        Store::create(&path, sealer(), [&body; 3], |_| Ok(())).unwrap();
+        Store::create(path.as_path(), sealer(), [&body; 3], |_| Ok(())).unwrap();
         (directory, path)
     }
 
@@ -304,7 +309,7 @@ mod tests {
     #[test]
     fn every_setting_is_the_one_in_the_spec() {
         let (_directory, path) = database();
-        let vfs = register_vfs(sealer(), Role::Writer).unwrap();
+        let vfs = register_vfs(sealer(), Role::Writer, None).unwrap();
         let open = |path: &Path, role| open(path, &vfs, role);
         let apple = i64::from(cfg!(target_vendor = "apple"));
         for (role, cache, query_only) in
@@ -390,7 +395,7 @@ mod tests {
     #[test]
     fn this_projects_own_build_leaves_out_what_it_does_not_use() {
         let (_directory, path) = database();
-        let vfs = register_vfs(sealer(), Role::Writer).unwrap();
+        let vfs = register_vfs(sealer(), Role::Writer, None).unwrap();
         let open = |path: &Path, role| open(path, &vfs, role);
         let connection = open(&path, Role::Reader).unwrap();
         let mut statement = connection.prepare("PRAGMA compile_options").unwrap();
@@ -436,7 +441,7 @@ mod tests {
     #[test]
     fn no_statement_leads_out_of_the_database_or_changes_what_it_is() {
         let (directory, path) = database();
-        let vfs = register_vfs(sealer(), Role::Writer).unwrap();
+        let vfs = register_vfs(sealer(), Role::Writer, None).unwrap();
         let open = |path: &Path, role| open(path, &vfs, role);
         for role in [Role::Writer, Role::Reader] {
             let connection = open(&path, role).unwrap();
@@ -518,7 +523,7 @@ mod tests {
     #[test]
     fn what_is_used_is_allowed() {
         let (_directory, path) = database();
-        let vfs = register_vfs(sealer(), Role::Writer).unwrap();
+        let vfs = register_vfs(sealer(), Role::Writer, None).unwrap();
         let open = |path: &Path, role| open(path, &vfs, role);
         let connection = open(&path, Role::Writer).unwrap();
         for sql in [
@@ -546,7 +551,7 @@ mod tests {
     #[test]
     fn a_database_in_another_journal_mode_is_not_turned_back() {
         let (_directory, path) = database();
-        let vfs = register_vfs(sealer(), Role::Writer).unwrap();
+        let vfs = register_vfs(sealer(), Role::Writer, None).unwrap();
         let open = |path: &Path, role| open(path, &vfs, role);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         Connection::open_with_flags_and_vfs(&path, flags, vfs.name())
@@ -564,7 +569,7 @@ mod tests {
     #[test]
     fn a_link_and_an_absent_file_are_not_opened() {
         let (directory, path) = database();
-        let vfs = register_vfs(sealer(), Role::Writer).unwrap();
+        let vfs = register_vfs(sealer(), Role::Writer, None).unwrap();
         let open = |path: &Path, role| open(path, &vfs, role);
         let link = path.with_file_name("link.db");
         std::os::unix::fs::symlink(&path, &link).unwrap();

@@ -143,8 +143,8 @@ fn measured(expired: Option<i64>) -> Vec<(Vec<u64>, u64)> {
     let path = dir.path().join("rows.db");
     std::fs::write(&path, "").unwrap();
     let body = Sealed::from_stored(vec![0; 8]);
-    Store::create(&path, sealer(), [&body; 3], |_| Ok(())).unwrap();
-    let vfs = connection::register_vfs(sealer(), Role::Writer).unwrap();
+    Store::create(path.as_path(), sealer(), [&body; 3], |_| Ok(())).unwrap();
+    let vfs = connection::register_vfs(sealer(), Role::Writer, None).unwrap();
     let mut connection = connection::open(&path, &vfs, Role::Writer).unwrap();
     let meter = Meter::on(&mut connection);
     let (writing, reading) = (Writing(&connection), Writing(&connection).reading());

@@ -1,6 +1,6 @@
 //! One open database: a writer, a few readers, and the gate between them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -11,6 +11,7 @@ use super::failure::from_sqlite;
 use super::vfs::SealingVfs;
 use super::{freed, schema, slack};
 use crate::error::{ErrorKind, Result};
+use crate::fs::DatabaseFile;
 use crate::sealing::{PageSealer, Sealed};
 
 /// The database of one class. Dropping it empties the log and closes every connection.
@@ -75,13 +76,14 @@ impl Store {
     ///
     /// Those of SQLite.
     pub(crate) fn create(
-        path: &Path,
+        file: impl Into<DatabaseFile>,
         pages: PageSealer,
         settings: [&Sealed; 3],
         fill: impl FnOnce(&Writing<'_>) -> Result<()>,
     ) -> Result<()> {
-        let vfs = connection::register_vfs(pages, Role::Creator)?;
-        let connection = connection::open(path, &vfs, Role::Creator)?;
+        let DatabaseFile { path, memory } = file.into();
+        let vfs = connection::register_vfs(pages, Role::Creator, memory)?;
+        let connection = connection::open(&path, &vfs, Role::Creator)?;
         connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(from_sqlite)?;
@@ -105,9 +107,10 @@ impl Store {
     /// [`ErrorKind::TamperDetected`], [`ErrorKind::UnsupportedFormat`],
     /// [`ErrorKind::DatabaseDamaged`], [`ErrorKind::SqliteUnsuitable`] and those of the file
     /// system.
-    pub(crate) fn open(path: &Path, pages: PageSealer) -> Result<Self> {
-        let vfs = connection::register_vfs(pages, Role::Writer)?;
-        let writer = connection::open(path, &vfs, Role::Writer)?;
+    pub(crate) fn open(file: impl Into<DatabaseFile>, pages: PageSealer) -> Result<Self> {
+        let DatabaseFile { path, memory } = file.into();
+        let vfs = connection::register_vfs(pages, Role::Writer, memory)?;
+        let writer = connection::open(&path, &vfs, Role::Writer)?;
         schema::check(&writer)?;
         // What a crash left in the log, the traces of an erasure among it, goes to its place. On a
         // full disk it stays where it is, and is read from there.
@@ -116,7 +119,7 @@ impl Store {
             emptied => emptied?,
         }
         Ok(Self {
-            path: path.to_owned(),
+            path,
             writer: Mutex::new(writer),
             in_doubt: AtomicBool::new(false),
             idle_readers: Mutex::new(Vec::new()),
@@ -393,8 +396,8 @@ mod tests {
         let path = dir.path().join("rows.db");
         std::fs::write(&path, "").unwrap();
         let body = Sealed::from_stored(vec![0; 8]);
-        Store::create(&path, sealer(), [&body; 3], |_| Ok(())).unwrap();
-        let store = Store::open(&path, sealer()).unwrap();
+        Store::create(path.as_path(), sealer(), [&body; 3], |_| Ok(())).unwrap();
+        let store = Store::open(path.as_path(), sealer()).unwrap();
         let id = RecordId::make().unwrap();
         let is_there = || {
             store

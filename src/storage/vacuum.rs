@@ -103,7 +103,7 @@ fn a_vacuumed_database_is_smaller_has_the_same_rows_and_unseals_by_the_specifica
         may_be_none: false,
         of_a_vault: true,
     };
-    let vfs = SealingVfs::register(c"unix-excl", sealer(), pages).unwrap();
+    let vfs = SealingVfs::register(c"unix-excl", sealer(), pages, None).unwrap();
     let connection = unguarded(&path, &vfs);
     let held = rows(&connection);
     assert_eq!(held.len(), 200);
@@ -119,7 +119,7 @@ fn a_vacuumed_database_is_smaller_has_the_same_rows_and_unseals_by_the_specifica
     assert!(after < before * 2 / 3, "{after} of {before}");
 
     // It is a database as this crate makes them: schema, page size, reserved bytes, vacuum mode.
-    let store = Store::open(&path, sealer()).unwrap();
+    let store = Store::open(path.as_path(), sealer()).unwrap();
     assert_eq!(store.settings().unwrap().as_bytes(), [1; 64]);
     drop(store);
     let seal = spec::pages::PageSeal::new(VAULT, &keys());
@@ -142,7 +142,7 @@ fn a_vacuum_on_a_connection_of_this_crate_is_refused_and_changes_nothing() {
     fill(&path);
     let before = std::fs::read(&path).unwrap();
     for role in [connection::Role::Writer, connection::Role::Reader] {
-        let vfs = connection::register_vfs(sealer(), role).unwrap();
+        let vfs = connection::register_vfs(sealer(), role, None).unwrap();
         let connection = connection::open(&path, &vfs, role).unwrap();
         let into = path.with_file_name("other.db");
         for sql in [

@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir};
 use crate::id::VaultId;
 use crate::keys::{
-    ClassKeys, Credentials, Factors, Header, Inbox, KdfParameters, RecoveryCode, Slot,
+    ClassKeys, Credentials, Factors, Footprint, Header, Inbox, KdfParameters, RecoveryCode, Slot,
 };
 use crate::session::{
     Attempts, NewSlot, Opening, check_passphrase, create_database, recovery_slots,
@@ -40,12 +40,8 @@ impl<'a> Setup<'a> {
         credentials.actor()?;
         options.footprint.check()?;
         check_passphrase(kind.ok_or(ErrorKind::NoMatchingSlot)?, credentials.words())?;
-        match VaultDir::open(path) {
-            Err(error) if error.kind() == ErrorKind::VaultNotFound => {}
-            Err(error) => return Err(error),
-            // There already: whether it may be used is decided when the vault is made, but what
-            // cannot be is refused before a person writes a code down.
-            Ok(_) => drop(VaultDir::create(path)?),
+        if options.footprint != Footprint::MemoryOnly {
+            check_place(path)?;
         }
         let cost = options.kdf.choose()?;
         let code = RecoveryCode::make()?;
@@ -92,7 +88,10 @@ impl<'a> Setup<'a> {
     }
 
     fn make(&self, recoverable: bool) -> Result<Vault> {
-        let dir = VaultDir::create(&self.path)?;
+        let dir = match self.options.footprint {
+            Footprint::MemoryOnly => VaultDir::in_memory(None),
+            _ => VaultDir::create(&self.path)?,
+        };
         let lock = dir.lock()?;
         dir.begin_setup(&lock)?;
         Attempts::make(&dir)?;
@@ -184,6 +183,16 @@ impl<'a> Setup<'a> {
             }
         }
         Ok(slots)
+    }
+}
+
+/// Refuses a place where no vault can be made before a person writes a code down. Whether it may be
+/// used is decided when the vault is made.
+fn check_place(path: &Path) -> Result<()> {
+    match VaultDir::open(path) {
+        Err(error) if error.kind() == ErrorKind::VaultNotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => VaultDir::create(path).map(drop),
     }
 }
 

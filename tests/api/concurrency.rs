@@ -6,10 +6,12 @@ use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use vitalock::{Batch, Class, Credentials, ErrorKind, Query, Record, RecordId, Session, Vault};
+use vitalock::{
+    Batch, Class, Credentials, ErrorKind, Footprint, Query, Record, RecordId, Session, Vault,
+};
 
-use crate::support::Scratch;
-use crate::support::fixture::{Twin, make_quick_vault, step_up, unlock};
+use crate::support::fixture::{Twin, make_quick_vault, make_quick_vault_with, step_up, unlock};
+use crate::support::{Scratch, options};
 
 const THREADS: u64 = 16;
 
@@ -47,9 +49,18 @@ fn unless_locked<T>(outcome: vitalock::Result<T>) -> Option<T> {
 
 #[test]
 fn after_lock_returns_every_call_of_every_thread_is_refused_and_nothing_acknowledged_is_lost() {
-    watched(|| {
+    lock_under_storm(Footprint::Full);
+}
+
+#[test]
+fn nor_is_anything_lost_in_memory() {
+    lock_under_storm(Footprint::MemoryOnly);
+}
+
+fn lock_under_storm(footprint: Footprint) {
+    watched(move || {
         let scratch = Scratch::new();
-        let vault = make_quick_vault(&scratch.vault(), false);
+        let vault = make_quick_vault_with(&scratch.vault(), options().footprint(footprint));
         let there = Mutex::new(BTreeSet::new());
         for round in 0..if soak() { 300 } else { 15 } {
             let session = unlock(&vault);

@@ -19,6 +19,7 @@ mod deposits;
 mod erasure;
 mod footprint;
 mod lifecycle;
+mod memory_only;
 mod model;
 mod others;
 mod posture;

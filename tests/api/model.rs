@@ -6,11 +6,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use vitalock::{
-    Batch, Class, ErrorKind, Lease, Outcome, Query, Record, RecordId, Session, Timestamp, Vault,
+    Batch, Class, ErrorKind, Footprint, Lease, Outcome, Query, Record, RecordId, Session,
+    Timestamp, Vault,
 };
 
-use crate::support::Scratch;
-use crate::support::fixture::{make_quick_vault, step_up, unlock};
+use crate::support::fixture::{make_quick_vault_with, step_up, unlock};
+use crate::support::{Scratch, options};
 
 /// One record as the model has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,9 +171,10 @@ struct Open {
 }
 
 impl Open {
-    fn make() -> Self {
+    fn make(footprint: Footprint) -> Self {
         let scratch = Scratch::new();
-        let vault = make_quick_vault(&scratch.vault(), true);
+        let options = options().keep_history(true).footprint(footprint);
+        let vault = make_quick_vault_with(&scratch.vault(), options);
         let mut open = Self {
             scratch,
             vault: Some(vault),
@@ -286,7 +288,13 @@ fn follow(open: &mut Open, model: &mut Model, step: &Step) {
         Step::Reopen => {
             open.lease = None;
             open.session = None;
-            open.vault = None;
+            let vault = open.vault.take().unwrap();
+            if vault.footprint() == Footprint::MemoryOnly {
+                // It is nowhere else: its files are closed and opened again.
+                vault.pause();
+                vault.resume().unwrap();
+                open.vault = Some(vault);
+            }
         }
     }
     open.up();
@@ -335,6 +343,15 @@ fn hash(bytes: &[u8]) -> u64 {
 
 #[test]
 fn a_vault_does_what_a_map_in_memory_does() {
+    does_what_a_map_does(Footprint::Full);
+}
+
+#[test]
+fn a_vault_in_memory_does_the_same() {
+    does_what_a_map_does(Footprint::MemoryOnly);
+}
+
+fn does_what_a_map_does(footprint: Footprint) {
     let soak = std::env::var_os("VITALOCK_SOAK").is_some_and(|value| value == "1");
     let config = Config {
         cases: if soak { 200 } else { 12 },
@@ -345,7 +362,7 @@ fn a_vault_does_what_a_map_in_memory_does() {
     let steps = proptest::collection::vec(step(), 1..60);
     TestRunner::new(config)
         .run(&steps, |steps| {
-            let (mut open, mut model) = (Open::make(), Model::new());
+            let (mut open, mut model) = (Open::make(footprint), Model::new());
             for step in &steps {
                 follow(&mut open, &mut model, step);
             }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, RawMode};
 use rustix::process::umask;
-use vitalock::{Batch, Class, Credentials, Query, Record, RecordId, Vault};
+use vitalock::{Batch, Class, Credentials, Footprint, Query, Record, RecordId, Vault};
 
 use crate::process::{Device, factors, make_plain, say, say_and_wait, told};
 use crate::support::{options, words};
@@ -22,6 +22,7 @@ fn another_process() {
             workflow(Path::new(dir), &say_and_wait);
         }
         ["watched workflow", dir] => workflow(Path::new(dir), &say),
+        ["in memory", dir] => in_memory(Path::new(dir)),
         ["create", dir] => create(Path::new(dir)),
         ["use", dir] => use_it(Path::new(dir)),
         ["attempt", dir] => attempt(Path::new(dir)),
@@ -121,6 +122,40 @@ fn use_it(dir: &Path) {
         |error| format!("{:?}", error.kind()),
         |()| "done".to_owned(),
     ));
+}
+
+/// A vault that is nowhere but in memory, with a word at each turn.
+fn in_memory(dir: &Path) {
+    let words = words();
+    let options = options().footprint(Footprint::MemoryOnly);
+    say("begin");
+    let setup = Vault::create(dir, options, factors(&words)).unwrap();
+    let code = setup.recovery_code().reveal(str::to_owned);
+    let vault = setup.confirm_recovery(code.as_bytes()).unwrap();
+    let session = vault.unlock(&factors(&words)).unwrap();
+    let lease = session.step_up(&factors(&words)).unwrap();
+    let mut large = Batch::new();
+    for number in 0..40 {
+        let class = Class::ALL[usize::from(number % 3)];
+        large.put(
+            Record::new("Scan", vec![number; 200_000])
+                .class(class)
+                .subject("Patient/2"),
+        );
+    }
+    lease.commit(&large).unwrap();
+    lease.put(Record::new("Note", "one")).unwrap();
+    assert_eq!(lease.count(&Query::new()).unwrap(), 41);
+    lease.slots().add(&Credentials::share(&Device)).unwrap();
+    lease.erase_subject("Patient/2").unwrap();
+    drop(lease);
+    session.lock();
+    vault.pause();
+    vault.resume().unwrap();
+    let session = vault.unlock(&factors(&words)).unwrap();
+    assert_eq!(session.count(&Query::new()).unwrap(), 1);
+    drop((session, vault));
+    say("end");
 }
 
 /// Everything a vault does, with a word at each turn. Between `commit` and `committed` lies one

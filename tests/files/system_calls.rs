@@ -32,6 +32,32 @@ fn a_vault_stays_in_its_directory_and_makes_every_commit_durable() {
     assert!(network.is_empty(), "{network:?}");
 }
 
+/// The control is the test above: the same calls find what a vault on the disk does.
+#[test]
+fn a_vault_in_memory_makes_changes_and_opens_no_file() {
+    if !may_trace("a_vault_in_memory_makes_changes_and_opens_no_file") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let dir = scratch.path().canonicalize().unwrap().join("vault");
+    let options = ["-e", "trace=%file,%desc,%network"];
+    let (command, log) = traced(&scratch, &options, &line("in memory", &dir));
+    let (said, status, rest) = run(command);
+    assert!(status.success(), "{said:?}: {rest}");
+    let all = calls(&log);
+    let calls = between(&all, "begin", "end");
+    for call in calls {
+        assert!(written(call).is_empty(), "{call:?}");
+        if let Some((path, flags, _)) = call.opened() {
+            let writes = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_TMPFILE"];
+            assert!(!writes.iter().any(|flag| flags.contains(flag)), "{call:?}");
+            assert!(!path.starts_with(dir.to_str().unwrap()), "{call:?}");
+        }
+    }
+    let network: Vec<_> = calls.iter().filter(|call| is_network(call)).collect();
+    assert!(network.is_empty(), "{network:?}");
+}
+
 /// Which arguments of a call name something that it makes, changes or removes.
 fn written(call: &Call) -> &'static [usize] {
     match call.name.as_str() {

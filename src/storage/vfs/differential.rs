@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::tests::{PAGES, Unschooled};
 use super::{Pages, reserve_tail};
+use crate::fs::MemoryDir;
 
 const ROWS: &str = "CREATE TABLE rows (id INTEGER PRIMARY KEY, tag INTEGER, body BLOB);
                     CREATE INDEX tags ON rows (tag, id)";
@@ -97,16 +98,27 @@ fn make_plain(path: &Path) {
 
 /// Runs the same statements on both; how often a transaction had spilled into the log, and how many
 /// statements failed.
-fn compare(seed: u64, of_a_vault: bool, savepoints: bool, statements: usize) -> (usize, usize) {
+fn compare(
+    seed: u64,
+    of_a_vault: bool,
+    savepoints: bool,
+    statements: usize,
+    memory: Option<&MemoryDir>,
+) -> (usize, usize) {
     let pages = Pages {
         of_a_vault,
         ..PAGES
     };
-    let sealed = Unschooled::make_with(ROWS, pages);
+    let sealed = Unschooled::make_with(ROWS, pages, memory.cloned());
     let beside = sealed.path().with_file_name("plain.db");
     make_plain(&beside);
     let log = sealed.path().with_file_name("rows.db-wal");
-    let length = || log.metadata().map_or(0, |log| log.len());
+    let length = || match memory {
+        Some(memory) => memory.file("rows.db-wal").map_or(0, |log| log.length()),
+        None => log
+            .metadata()
+            .map_or(0, |log| usize::try_from(log.len()).unwrap()),
+    };
     let mut luck = Luck(seed | 1);
     let (mut spilled, mut failed, mut done) = (0, 0, 0);
     while done < statements {
@@ -163,10 +175,17 @@ fn a_sealed_database_answers_as_a_plain_one_does_while_its_cache_spills() {
     for round in 0..if soak { 200 } else { 2 } {
         for (of_a_vault, savepoints) in [(true, false), (false, true)] {
             let seed = first.wrapping_add(round * 0x9E37_79B9);
-            let (spills, failures) = compare(seed, of_a_vault, savepoints, statements);
+            let (spills, failures) = compare(seed, of_a_vault, savepoints, statements, None);
             spilled += spills;
             failed += failures;
         }
+        let memory = MemoryDir::default();
+        let (spills, failures) = compare(first ^ round, true, false, statements, Some(&memory));
+        assert!(spills > 5 && failures > 5, "{spills} {failures}");
+        let sealed = memory.file("rows.db").unwrap();
+        let mut bytes = vec![0; sealed.length()];
+        sealed.read_at(&mut bytes, 0);
+        assert!(bytes.len() > 4096 && !bytes.starts_with(b"SQLite format 3"));
     }
     assert!(spilled > 20 && failed > 20, "{spilled} {failed}");
 }

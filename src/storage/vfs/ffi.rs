@@ -12,17 +12,18 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use rusqlite::Connection;
 use rusqlite::ffi::{
-    SQLITE_ACCESS_EXISTS, SQLITE_CANTOPEN, SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER,
-    SQLITE_FCNTL_RESERVE_BYTES, SQLITE_IOCAP_POWERSAFE_OVERWRITE,
-    SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN, SQLITE_IOERR, SQLITE_IOERR_SHORT_READ, SQLITE_NOTFOUND,
-    SQLITE_OK, SQLITE_OPEN_MAIN_DB, SQLITE_OPEN_WAL, SQLITE_SHM_EXCLUSIVE, SQLITE_SHM_UNLOCK,
-    SQLITE_SYNC_FULL, SQLITE_SYNC_NORMAL, sqlite3_database_file_object, sqlite3_file,
-    sqlite3_file_control, sqlite3_filename_journal, sqlite3_filename_wal, sqlite3_int64,
-    sqlite3_io_methods, sqlite3_vfs, sqlite3_vfs_find, sqlite3_vfs_register,
+    SQLITE_ACCESS_EXISTS, SQLITE_BUSY, SQLITE_CANTOPEN, SQLITE_FCNTL_FILE_POINTER,
+    SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_RESERVE_BYTES, SQLITE_IOCAP_POWERSAFE_OVERWRITE,
+    SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN, SQLITE_IOERR, SQLITE_IOERR_SHORT_READ, SQLITE_LOCK_NONE,
+    SQLITE_LOCK_PENDING, SQLITE_LOCK_RESERVED, SQLITE_LOCK_SHARED, SQLITE_NOTFOUND, SQLITE_OK,
+    SQLITE_OPEN_CREATE, SQLITE_OPEN_MAIN_DB, SQLITE_OPEN_WAL, SQLITE_SHM_EXCLUSIVE,
+    SQLITE_SHM_UNLOCK, SQLITE_SYNC_FULL, SQLITE_SYNC_NORMAL, sqlite3_database_file_object,
+    sqlite3_file, sqlite3_file_control, sqlite3_filename_journal, sqlite3_filename_wal,
+    sqlite3_int64, sqlite3_io_methods, sqlite3_vfs, sqlite3_vfs_find, sqlite3_vfs_register,
     sqlite3_vfs_unregister,
 };
 
@@ -31,8 +32,10 @@ use super::database::{Database, Pages};
 use super::failure::Failure;
 use super::log::Log;
 use super::medium::Medium;
+use super::memory::{Busy, Handle, Level, Memory, REGION};
 use super::waiting::Waiting;
 use crate::error::{ErrorKind, Result};
+use crate::fs::MemoryDir;
 use crate::sealing::PageSealer;
 use crate::storage::failure::from_code;
 use crate::storage::heap;
@@ -49,10 +52,13 @@ struct Instance {
     sealer: Arc<PageSealer>,
     pages: Pages,
     current: CurrentLog,
+    /// Where the files are if not in a file system.
+    memory: Option<Arc<Memory>>,
 }
 
 impl SealingVfs {
-    /// A VFS over the one that SQLite knows as `below`.
+    /// A VFS over the one that SQLite knows as `below`; with files in `memory`, that is asked for the
+    /// time and for nothing of theirs.
     ///
     /// # Errors
     ///
@@ -61,6 +67,7 @@ impl SealingVfs {
         below: &CStr,
         sealer: PageSealer,
         pages: Pages,
+        memory: Option<MemoryDir>,
     ) -> Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         heap::sqlite_heap_is_wiped();
@@ -105,6 +112,7 @@ impl SealingVfs {
             sealer: Arc::new(sealer),
             pages,
             current: CurrentLog::unknown(),
+            memory: memory.map(Memory::new),
         });
         let instance = NonNull::new(Box::into_raw(instance)).expect("a box is never null");
         // SAFETY: the instance was allocated above and nobody else has it yet; the table then
@@ -357,10 +365,60 @@ struct FileObject {
 /// Where in that memory the file object of the VFS below lies; aligned as ours is.
 const BELOW_AT: usize = size_of::<FileObject>();
 
+/// What an open file lies on.
+enum Beneath {
+    Sqlite(Below),
+    Memory(Handle),
+}
+
+impl Beneath {
+    fn on_file(
+        &self,
+        call: impl FnOnce(&sqlite3_io_methods, *mut sqlite3_file) -> Option<c_int>,
+        in_memory: impl FnOnce(&Handle) -> c_int,
+    ) -> c_int {
+        match self {
+            Self::Sqlite(below) => below.call(call),
+            Self::Memory(handle) => in_memory(handle),
+        }
+    }
+}
+
+impl Medium for Beneath {
+    fn read(&mut self, buffer: &mut [u8], offset: u64) -> std::result::Result<bool, Failure> {
+        match self {
+            Self::Sqlite(below) => below.read(buffer, offset),
+            Self::Memory(handle) => handle.read(buffer, offset),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8], offset: u64) -> std::result::Result<(), Failure> {
+        match self {
+            Self::Sqlite(below) => below.write(bytes, offset),
+            Self::Memory(handle) => handle.write(bytes, offset),
+        }
+    }
+
+    fn truncate(&mut self, size: u64) -> std::result::Result<(), Failure> {
+        match self {
+            Self::Sqlite(below) => below.truncate(size),
+            Self::Memory(handle) => handle.truncate(size),
+        }
+    }
+
+    fn size(&mut self) -> std::result::Result<u64, Failure> {
+        match self {
+            Self::Sqlite(below) => below.size(),
+            Self::Memory(handle) => handle.size(),
+        }
+    }
+}
+
 /// What is known of an open file.
 struct State {
     kind: Kind,
-    below: Below,
+    below: Beneath,
+    memory: Option<Arc<Memory>>,
     vfs: NonNull<sqlite3_vfs>,
     /// SQLite's own copy of the path, which lives as long as the file.
     path: *const c_char,
@@ -399,7 +457,7 @@ unsafe fn with_state(
     })
 }
 
-/// Passes a call on to the file below.
+/// Passes a call on to the file below, or to the memory in its place.
 ///
 /// # Safety
 ///
@@ -407,9 +465,25 @@ unsafe fn with_state(
 unsafe fn pass_on(
     file: *mut sqlite3_file,
     call: impl FnOnce(&sqlite3_io_methods, *mut sqlite3_file) -> Option<c_int>,
+    in_memory: impl FnOnce(&Handle) -> c_int,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe { with_state(file, |state| done(state.below.call(call))) }
+    unsafe { with_state(file, |state| done(state.below.on_file(call, in_memory))) }
+}
+
+fn unless_busy(result: std::result::Result<(), Busy>) -> c_int {
+    result.map_or(SQLITE_BUSY, |()| SQLITE_OK)
+}
+
+/// The name of a file in memory: the last part of its path.
+///
+/// # Safety
+///
+/// `path` must be a C string.
+unsafe fn name_of(path: *const c_char) -> Option<String> {
+    // SAFETY: the caller's promise.
+    let path = unsafe { CStr::from_ptr(path) }.to_str().ok()?;
+    path.rsplit('/').next().map(str::to_owned)
 }
 
 /// The instance behind a table of ours.
@@ -445,19 +519,16 @@ unsafe extern "C" fn vfs_open(
         }
         // SAFETY: SQLite calls with the table that it was given.
         let instance = unsafe { instance(vfs) };
-        // SAFETY: the bytes behind our part are those that the VFS below asked for.
-        let below = Below(unsafe { file.byte_add(BELOW_AT) });
-        // SAFETY: as above; a file that is not open yet has no functions.
-        unsafe { (*below.0).pMethods = std::ptr::null() };
-        // SAFETY: the table below is registered for ever, and the arguments are SQLite's own.
-        let opened = unsafe {
-            let open = instance.below.as_ref().xOpen;
-            open.map(|open| open(instance.below.as_ptr(), path, below.0, flags, out_flags))
+        let below = match &instance.memory {
+            // SAFETY: the path is SQLite's, and there is a place for the answer where it wants one.
+            Some(memory) => unsafe { open_in_memory(memory, path, flags, out_flags) },
+            // SAFETY: the arguments are SQLite's own.
+            None => unsafe { open_below(instance, path, file, flags, out_flags) },
         };
-        if opened != Some(SQLITE_OK) {
-            below.close();
-            return opened.unwrap_or(SQLITE_CANTOPEN);
-        }
+        let below = match below {
+            Ok(below) => below,
+            Err(code) => return code,
+        };
         let sealer = Arc::clone(&instance.sealer);
         let (kind, waiting) = if is_log {
             // SAFETY: SQLite's name of a log leads to the file object of its database.
@@ -474,6 +545,7 @@ unsafe extern "C" fn vfs_open(
         let state = Box::new(State {
             kind,
             below,
+            memory: instance.memory.clone(),
             vfs: instance.below,
             path,
             waiting,
@@ -485,6 +557,54 @@ unsafe extern "C" fn vfs_open(
         }
         SQLITE_OK
     })
+}
+
+/// Opens a file of the VFS below in the room behind our part.
+///
+/// # Safety
+///
+/// The arguments must be those that SQLite opens a file with.
+unsafe fn open_below(
+    instance: &Instance,
+    path: *const c_char,
+    file: *mut sqlite3_file,
+    flags: c_int,
+    out_flags: *mut c_int,
+) -> std::result::Result<Beneath, c_int> {
+    // SAFETY: the bytes behind our part are those that the VFS below asked for.
+    let below = Below(unsafe { file.byte_add(BELOW_AT) });
+    // SAFETY: as above; a file that is not open yet has no functions.
+    unsafe { (*below.0).pMethods = std::ptr::null() };
+    // SAFETY: the table below is registered for ever, and the arguments are SQLite's own.
+    let opened = unsafe {
+        let open = instance.below.as_ref().xOpen;
+        open.map(|open| open(instance.below.as_ptr(), path, below.0, flags, out_flags))
+    };
+    if opened == Some(SQLITE_OK) {
+        return Ok(Beneath::Sqlite(below));
+    }
+    below.close();
+    Err(opened.unwrap_or(SQLITE_CANTOPEN))
+}
+
+/// # Safety
+///
+/// As for [`open_below`].
+unsafe fn open_in_memory(
+    memory: &Arc<Memory>,
+    path: *const c_char,
+    flags: c_int,
+    out_flags: *mut c_int,
+) -> std::result::Result<Beneath, c_int> {
+    // SAFETY: the caller's promise.
+    let name = unsafe { name_of(path) };
+    let handle = name.and_then(|name| memory.open(&name, flags & SQLITE_OPEN_CREATE != 0));
+    let handle = handle.ok_or(SQLITE_CANTOPEN)?;
+    // SAFETY: the caller's promise; SQLite passes null where it does not want to know.
+    if let Some(out) = unsafe { out_flags.as_mut() } {
+        *out = flags;
+    }
+    Ok(Beneath::Memory(handle))
 }
 
 /// What the log's database shares with it, where that is a file of ours and not of a VFS on top.
@@ -514,7 +634,9 @@ unsafe extern "C" fn file_close(file: *mut sqlite3_file) -> c_int {
                 if matches!(state.kind, Kind::Log(_)) {
                     state.waiting.forget();
                 }
-                state.below.close();
+                if let Beneath::Sqlite(below) = &state.below {
+                    below.close();
+                }
             }
         }
         SQLITE_OK
@@ -533,15 +655,21 @@ unsafe extern "C" fn file_read(
         // SAFETY: SQLite's buffer is as long as it says, and initialised or about to be: bytes have
         // no invalid values.
         let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length) };
-        let (vfs, path) = (state.vfs, state.path);
+        let (vfs, path, memory) = (state.vfs, state.path, state.memory.clone());
         match &mut state.kind {
             Kind::Database(database) => {
                 let of_a_vault = database.is_of_a_vault();
                 // SAFETY: the path is SQLite's own of an open database, and lives as long; the names
                 // of its log and of its journal lie behind it.
                 let mended = || unsafe {
-                    is_there(vfs, sqlite3_filename_wal(path))
-                        || !of_a_vault && is_there(vfs, sqlite3_filename_journal(path))
+                    let log = sqlite3_filename_wal(path);
+                    match &memory {
+                        Some(memory) => is_in_memory(memory, log),
+                        None => {
+                            is_there(vfs, log)
+                                || !of_a_vault && is_there(vfs, sqlite3_filename_journal(path))
+                        }
+                    }
                 };
                 database.read(&mut state.below, buffer, offset, mended)
             }
@@ -550,6 +678,17 @@ unsafe extern "C" fn file_read(
     };
     // SAFETY: SQLite calls with an open file of ours.
     unsafe { with_state(file, work) }
+}
+
+/// Whether a file is there in memory and not empty.
+///
+/// # Safety
+///
+/// `path` must be a C string.
+unsafe fn is_in_memory(memory: &Memory, path: *const c_char) -> bool {
+    // SAFETY: the caller's promise.
+    let file = unsafe { name_of(path) }.and_then(|name| memory.dir.file(&name));
+    file.is_some_and(|file| file.length() > 0)
 }
 
 /// Whether a file is there and not empty.
@@ -604,10 +743,11 @@ unsafe extern "C" fn file_sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
         if let Kind::Log(log) = &mut state.kind {
             log.flush(&mut state.below)?;
         }
-        done(state.below.call(|methods, below| {
+        let sync = |methods: &sqlite3_io_methods, below| {
             // SAFETY: the file below is open.
             methods.xSync.map(|sync| unsafe { sync(below, flags) })
-        }))
+        };
+        done(state.below.on_file(sync, |_| SQLITE_OK))
     };
     // SAFETY: SQLite calls with an open file of ours.
     unsafe { with_state(file, work) }
@@ -627,30 +767,53 @@ unsafe extern "C" fn file_size(file: *mut sqlite3_file, size: *mut sqlite3_int64
     unsafe { with_state(file, work) }
 }
 
+fn level_of(level: c_int) -> Level {
+    match level {
+        SQLITE_LOCK_NONE => Level::None,
+        SQLITE_LOCK_SHARED => Level::Shared,
+        SQLITE_LOCK_RESERVED => Level::Reserved,
+        SQLITE_LOCK_PENDING => Level::Pending,
+        // There is no other.
+        _ => Level::Exclusive,
+    }
+}
+
 unsafe extern "C" fn file_lock(file: *mut sqlite3_file, level: c_int) -> c_int {
     // SAFETY: SQLite calls with an open file of ours; the one below is open as well.
     unsafe {
-        pass_on(file, |methods, below| {
-            methods.xLock.map(|lock| lock(below, level))
-        })
+        pass_on(
+            file,
+            |methods, below| methods.xLock.map(|lock| lock(below, level)),
+            |handle| unless_busy(handle.lock(level_of(level))),
+        )
     }
 }
 
 unsafe extern "C" fn file_unlock(file: *mut sqlite3_file, level: c_int) -> c_int {
     // SAFETY: as above.
     unsafe {
-        pass_on(file, |methods, below| {
-            methods.xUnlock.map(|unlock| unlock(below, level))
-        })
+        pass_on(
+            file,
+            |methods, below| methods.xUnlock.map(|unlock| unlock(below, level)),
+            |handle| {
+                handle.unlock(level_of(level));
+                SQLITE_OK
+            },
+        )
     }
 }
 
 unsafe extern "C" fn file_check_reserved_lock(file: *mut sqlite3_file, out: *mut c_int) -> c_int {
     // SAFETY: as above.
     unsafe {
-        pass_on(file, |methods, below| {
-            methods.xCheckReservedLock.map(|check| check(below, out))
-        })
+        pass_on(
+            file,
+            |methods, below| methods.xCheckReservedLock.map(|check| check(below, out)),
+            |handle| {
+                *out = c_int::from(handle.is_reserved());
+                SQLITE_OK
+            },
+        )
     }
 }
 
@@ -661,12 +824,16 @@ unsafe extern "C" fn file_control(
 ) -> c_int {
     // SAFETY: as above.
     unsafe {
-        pass_on(file, |methods, below| {
-            let control = methods.xFileControl;
-            Some(control.map_or(SQLITE_NOTFOUND, |control| {
-                control(below, operation, argument)
-            }))
-        })
+        pass_on(
+            file,
+            |methods, below| {
+                let control = methods.xFileControl;
+                Some(control.map_or(SQLITE_NOTFOUND, |control| {
+                    control(below, operation, argument)
+                }))
+            },
+            |_| SQLITE_NOTFOUND,
+        )
     }
 }
 
@@ -674,10 +841,14 @@ unsafe extern "C" fn file_sector_size(file: *mut sqlite3_file) -> c_int {
     let mut below = 0;
     // SAFETY: SQLite calls with an open file of ours; the one below is open as well.
     unsafe {
-        pass_on(file, |methods, file| {
-            below = methods.xSectorSize.map_or(0, |sector| sector(file));
-            Some(SQLITE_OK)
-        });
+        pass_on(
+            file,
+            |methods, file| {
+                below = methods.xSectorSize.map_or(0, |sector| sector(file));
+                Some(SQLITE_OK)
+            },
+            |_| SQLITE_OK,
+        );
     }
     // No smaller than a page: a sealed page that is torn is lost as a whole.
     below.max(LEAST_SECTOR)
@@ -689,11 +860,15 @@ unsafe extern "C" fn file_device_characteristics(file: *mut sqlite3_file) -> c_i
     let mut below = 0;
     // SAFETY: as above.
     unsafe {
-        pass_on(file, |methods, file| {
-            let characteristics = methods.xDeviceCharacteristics;
-            below = characteristics.map_or(0, |characteristics| characteristics(file));
-            Some(SQLITE_OK)
-        });
+        pass_on(
+            file,
+            |methods, file| {
+                let characteristics = methods.xDeviceCharacteristics;
+                below = characteristics.map_or(0, |characteristics| characteristics(file));
+                Some(SQLITE_OK)
+            },
+            |_| SQLITE_OK,
+        );
     }
     below & SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN | SQLITE_IOCAP_POWERSAFE_OVERWRITE
 }
@@ -709,11 +884,23 @@ unsafe extern "C" fn file_shm_map(
 ) -> c_int {
     // SAFETY: SQLite calls with an open file of ours; the one below is open as well.
     unsafe {
-        pass_on(file, |methods, below| {
-            methods
-                .xShmMap
-                .map(|map| map(below, region, size, extend, out))
-        })
+        pass_on(
+            file,
+            |methods, below| {
+                methods
+                    .xShmMap
+                    .map(|map| map(below, region, size, extend, out))
+            },
+            |handle| {
+                let fits = usize::try_from(size) == Ok(REGION);
+                let Some(region) = usize::try_from(region).ok().filter(|_| fits) else {
+                    return SQLITE_IOERR;
+                };
+                let region = handle.region(region, extend != 0);
+                *out = region.map_or(std::ptr::null_mut(), |region| region.cast_mut().cast());
+                SQLITE_OK
+            },
+        )
     }
 }
 
@@ -730,12 +917,20 @@ unsafe extern "C" fn file_shm_lock(
             // later, it would lie over what another connection writes next.
             state.waiting.forget();
         }
-        done(state.below.call(|methods, below| {
+        let lock = |methods: &sqlite3_io_methods, below| {
             // SAFETY: the file below is open.
             methods
                 .xShmLock
                 .map(|lock| unsafe { lock(below, offset, count, flags) })
-        }))
+        };
+        let in_memory = |handle: &Handle| {
+            let (Ok(from), Ok(count)) = (usize::try_from(offset), usize::try_from(count)) else {
+                return SQLITE_IOERR;
+            };
+            let (alone, take) = (flags & SQLITE_SHM_EXCLUSIVE, flags & SQLITE_SHM_UNLOCK);
+            unless_busy(handle.lock_index(from, count, alone != 0, take == 0))
+        };
+        done(state.below.on_file(lock, in_memory))
     };
     // SAFETY: SQLite calls with an open file of ours.
     unsafe { with_state(file, work) }
@@ -747,21 +942,33 @@ const WRITE_LOCK: c_int = 0;
 unsafe extern "C" fn file_shm_barrier(file: *mut sqlite3_file) {
     // SAFETY: SQLite calls with an open file of ours; the one below is open as well.
     unsafe {
-        pass_on(file, |methods, below| {
-            if let Some(barrier) = methods.xShmBarrier {
-                barrier(below);
-            }
-            Some(SQLITE_OK)
-        });
+        pass_on(
+            file,
+            |methods, below| {
+                if let Some(barrier) = methods.xShmBarrier {
+                    barrier(below);
+                }
+                Some(SQLITE_OK)
+            },
+            |_| {
+                fence(Ordering::SeqCst);
+                SQLITE_OK
+            },
+        );
     }
 }
 
 unsafe extern "C" fn file_shm_unmap(file: *mut sqlite3_file, delete: c_int) -> c_int {
     // SAFETY: as above.
     unsafe {
-        pass_on(file, |methods, below| {
-            methods.xShmUnmap.map(|unmap| unmap(below, delete))
-        })
+        pass_on(
+            file,
+            |methods, below| methods.xShmUnmap.map(|unmap| unmap(below, delete)),
+            |handle| {
+                handle.leave_index();
+                SQLITE_OK
+            },
+        )
     }
 }
 
@@ -807,7 +1014,28 @@ unsafe fn ask_below(
     })
 }
 
+/// The memory that a table of ours has its files in, and the name of one of them.
+///
+/// # Safety
+///
+/// `vfs` must be the table of a registered [`SealingVfs`], and `path` a C string.
+unsafe fn in_memory<'a>(
+    vfs: *mut sqlite3_vfs,
+    path: *const c_char,
+) -> Option<(&'a Memory, String)> {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let memory = instance(vfs).memory.as_deref()?;
+        Some((memory, name_of(path)?))
+    }
+}
+
 unsafe extern "C" fn vfs_delete(vfs: *mut sqlite3_vfs, path: *const c_char, sync: c_int) -> c_int {
+    // SAFETY: SQLite calls with the table that it was given, and with a path.
+    if let Some((memory, name)) = unsafe { in_memory(vfs, path) } {
+        memory.dir.remove(&name);
+        return SQLITE_OK;
+    }
     // SAFETY: SQLite calls with the table that it was given.
     unsafe {
         ask_below(vfs, |table, below| {
@@ -823,6 +1051,12 @@ unsafe extern "C" fn vfs_access(
     out: *mut c_int,
 ) -> c_int {
     // SAFETY: as above.
+    if let Some((memory, _)) = unsafe { in_memory(vfs, path) } {
+        // SAFETY: as above; SQLite passes a place for the answer.
+        unsafe { *out = c_int::from(is_in_memory(memory, path)) };
+        return SQLITE_OK;
+    }
+    // SAFETY: as above.
     unsafe {
         ask_below(vfs, |table, below| {
             table.xAccess.map(|access| access(below, path, flags, out))
@@ -836,6 +1070,19 @@ unsafe extern "C" fn vfs_full_pathname(
     length: c_int,
     out: *mut c_char,
 ) -> c_int {
+    // SAFETY: as above.
+    if let Some((_, name)) = unsafe { in_memory(vfs, path) } {
+        let room = usize::try_from(length).unwrap_or_default();
+        if name.len() >= room {
+            return SQLITE_CANTOPEN;
+        }
+        // SAFETY: as above; the name and its end fit the room that SQLite says there is.
+        unsafe {
+            std::ptr::copy_nonoverlapping(name.as_ptr().cast(), out, name.len());
+            *out.add(name.len()) = 0;
+        }
+        return SQLITE_OK;
+    }
     // SAFETY: as above.
     unsafe {
         ask_below(vfs, |table, below| {
@@ -904,9 +1151,9 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use rusqlite::ffi::{
-        SQLITE_OPEN_CREATE, SQLITE_OPEN_MAIN_JOURNAL, SQLITE_OPEN_READWRITE,
-        SQLITE_OPEN_SUBJOURNAL, SQLITE_OPEN_SUPER_JOURNAL, SQLITE_OPEN_TEMP_DB,
-        SQLITE_OPEN_TEMP_JOURNAL, SQLITE_OPEN_TRANSIENT_DB,
+        SQLITE_OPEN_MAIN_JOURNAL, SQLITE_OPEN_READWRITE, SQLITE_OPEN_SUBJOURNAL,
+        SQLITE_OPEN_SUPER_JOURNAL, SQLITE_OPEN_TEMP_DB, SQLITE_OPEN_TEMP_JOURNAL,
+        SQLITE_OPEN_TRANSIENT_DB,
     };
 
     use super::super::tests::{PAGES, sealer};
@@ -989,7 +1236,7 @@ mod tests {
         static ONE: Mutex<()> = Mutex::new(());
         let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let _below = Promising::register();
-        let vfs = SealingVfs::register(Promising::NAME, sealer(), PAGES).unwrap();
+        let vfs = SealingVfs::register(Promising::NAME, sealer(), PAGES, None).unwrap();
         // SAFETY: the table is registered as long as `vfs` lives.
         let table = unsafe { &raw mut (*vfs.0.as_ptr()).table };
         // SAFETY: as above.
@@ -1052,7 +1299,7 @@ mod tests {
             unsafe {
                 [
                     with_state(file, |_| panic!("on purpose")),
-                    pass_on(file, |_, _| panic!("on purpose")),
+                    pass_on(file, |_, _| panic!("on purpose"), |_| SQLITE_OK),
                     with_state(file, |_| Ok(())),
                 ]
             }

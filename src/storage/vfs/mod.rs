@@ -16,6 +16,7 @@ mod log;
 #[cfg(test)]
 mod logic;
 mod medium;
+mod memory;
 mod part;
 #[cfg(test)]
 mod refused;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{Pages, SealingVfs, reserve_tail};
 use crate::class::Class;
+use crate::fs::MemoryDir;
 use crate::id::{VaultId, decode_hex_into};
 use crate::sealing::PageSealer;
 use crate::secret::SecretKey;
@@ -32,11 +33,11 @@ pub(in crate::storage) struct Unschooled {
 
 impl Unschooled {
     pub(in crate::storage) fn make(schema: &str) -> Self {
-        Self::make_with(schema, PAGES)
+        Self::make_with(schema, PAGES, None)
     }
 
-    pub(super) fn make_with(schema: &str, pages: Pages) -> Self {
-        let vfs = SealingVfs::register(c"unix-excl", sealer(), pages).unwrap();
+    pub(super) fn make_with(schema: &str, pages: Pages, memory: Option<MemoryDir>) -> Self {
+        let vfs = SealingVfs::register(c"unix-excl", sealer(), pages, memory).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let database = Self { vfs, directory };
         let connection = database.open();
@@ -112,7 +113,7 @@ impl Vector {
 
     /// The database in a directory of its own, with its log or without.
     fn lay_out(&self, with_log: bool) -> Unschooled {
-        let vfs = SealingVfs::register(c"unix-excl", self.sealer(), PAGES).unwrap();
+        let vfs = SealingVfs::register(c"unix-excl", self.sealer(), PAGES, None).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let database = Unschooled { vfs, directory };
         let path = database.path();
@@ -172,7 +173,7 @@ fn the_database_that_another_implementation_sealed_is_read_with_the_commit_in_it
 fn the_database_of_the_vector_is_nothing_to_another_key() {
     let vector = Vector::load();
     let mut database = vector.lay_out(true);
-    database.vfs = SealingVfs::register(c"unix-excl", sealer(), PAGES).unwrap();
+    database.vfs = SealingVfs::register(c"unix-excl", sealer(), PAGES, None).unwrap();
     let connection = Connection::open_with_flags_and_vfs(
         database.path(),
         OpenFlags::SQLITE_OPEN_READ_WRITE,

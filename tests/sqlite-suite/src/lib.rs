@@ -12,6 +12,7 @@
 mod class;
 #[path = "../../../src/error.rs"]
 mod error;
+mod fs;
 #[path = "../../../src/id.rs"]
 mod id;
 #[path = "../../../src/memory.rs"]

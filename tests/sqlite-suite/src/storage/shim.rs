@@ -71,7 +71,7 @@ impl Sealing {
             Ok(())
         });
         let sealer = PageSealer::new(key, VaultId::from_bytes([9; 16]), Class::Standard);
-        SealingVfs::register(below, sealer, PAGES).ok().map(Self)
+        SealingVfs::register(below, sealer, PAGES, None).ok().map(Self)
     }
 
     fn table(&self) -> Option<*mut sqlite3_vfs> {
