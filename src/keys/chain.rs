@@ -15,7 +15,7 @@ use crate::secret::SecretKey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seal {
     pub(crate) link: [u8; 32],
-    pub(crate) mac: [u8; 32],
+    pub(crate) mac: [u8; 16],
 }
 
 /// Where a chain stands: how many entries it has, the last one's link, and the key of the next.
@@ -84,7 +84,9 @@ impl Chain {
         self.key = next;
         Seal {
             link: self.link,
-            mac: derive::mac(&mac_key, &[&self.link]),
+            mac: *derive::mac(&mac_key, &[&self.link])
+                .first_chunk()
+                .expect("half of it is shorter"),
         }
     }
 

@@ -25,6 +25,7 @@ pub(crate) enum Table {
     Event,
     Capsule,
     Answer,
+    Segment,
 }
 
 impl Table {
@@ -44,6 +45,7 @@ impl Table {
             Self::Event => 11,
             Self::Capsule => 12,
             Self::Answer => 13,
+            Self::Segment => 14,
         }
     }
 }
@@ -119,11 +121,12 @@ mod tests {
             Table::Event,
             Table::Capsule,
             Table::Answer,
+            Table::Segment,
         ];
         Context {
             vault: VaultId::from_bytes(fields.0),
             class: Class::ALL[usize::from(fields.1 % 3)],
-            table: tables[usize::from(fields.2 % 13)],
+            table: tables[usize::from(fields.2 % 14)],
             kind: &fields.3,
             row: RecordId::from_bytes(fields.4),
             number: fields.5,
@@ -140,7 +143,7 @@ mod tests {
         (
             id(),
             0..3_u8,
-            0..13_u8,
+            0..14_u8,
             "[ab\u{0}]{0,3}",
             id(),
             0..3_u64,

@@ -9,7 +9,7 @@ use super::handle::Session;
 use super::live::Inner;
 use super::names::as_u64;
 use super::open_class::OpenClass;
-use super::state::open_entry;
+use super::segments::{entries_back_from, entries_from};
 use crate::audit::{self, AuditAction, AuditEntry, AuditQuery, Entry, Event};
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
@@ -104,8 +104,8 @@ impl AuditTrail {
         let first = if newest_first { i64::MAX } else { 1 };
         let from = self.next.unwrap_or(first);
         let read = |reading: &Reading<'_>| match newest_first {
-            true => reading.entries_back_from(from, PAGE),
-            false => reading.entries_from(from, PAGE),
+            true => entries_back_from(&class.keys, reading, from, PAGE),
+            false => entries_from(&class.keys, reading, from, PAGE),
         };
         let rows = class.store.read(read)?;
         match rows.last() {
@@ -117,9 +117,9 @@ impl AuditTrail {
                 self.next = Some(number + if newest_first { -1 } else { 1 });
             }
         }
-        for (number, body) in rows {
+        for (number, entry) in rows {
             let number = as_u64(number);
-            let entry = audit::decode(open_entry(&class.keys, number, body)?.event.expose())?;
+            let entry = audit::decode(entry?.event.expose())?;
             let entry = AuditEntry::new(class.class(), number, entry);
             if self.query.wants(&entry) {
                 self.page.push_back(entry);

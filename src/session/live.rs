@@ -301,6 +301,7 @@ impl Inner {
         if let Ok(mut waiting) = self.commit.try_lock() {
             expiry::expire_cache(open, &mut waiting, false);
             self.keep_within_quotas(open, &mut waiting);
+            self.pack_trails(open, &mut waiting);
             let next = now.saturating_add(EXPIRE_EVERY);
             self.expire_next.store(next, Ordering::Release);
         }

@@ -33,6 +33,7 @@ mod reads;
 mod recovery;
 mod room;
 mod row;
+mod segments;
 mod set_aside;
 mod shrink;
 mod slots;

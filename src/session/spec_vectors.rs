@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::intent::{self, Step};
 use super::outside::open_event_bytes;
+use super::segments::{open_segment, seal_segment};
 use super::state::{Rows, State, open_entry, open_root};
 use crate::audit;
 use crate::class::Class;
@@ -16,6 +17,7 @@ use crate::keys::{
 use crate::records;
 use crate::sealing::{self, Context, Mail, Sealed, Table, Unit};
 use crate::secret::{SecretKey, SecretText};
+use crate::storage::SegmentRow;
 
 struct Vector(Value);
 
@@ -295,6 +297,32 @@ fn the_audit_trail_of_the_vector_is_the_one_that_this_crate_would_write() {
         assert_eq!(audit::encode(&decoded).expose(), entry.event.expose());
         assert_eq!(decoded.by.name().expose(), "ada");
     }
+    let row = SegmentRow {
+        first: 1,
+        last: 2,
+        body: sealed("/segment"),
+    };
+    let packed = open_segment(&standard, row).expect("the segment opens");
+    for (at, packed) in packed.iter().enumerate() {
+        let number = u64::try_from(at).expect("few") + 1;
+        let entry = open_entry(&standard, number, sealed(&format!("/entries/{at}")));
+        let entry = entry.expect("the entry opens");
+        assert!(packed.seal == entry.seal && packed.event.expose() == entry.event.expose());
+    }
+    assert_eq!(packed.len(), 2);
+    let again = seal_segment(&standard, 1, &[0; 32], &packed).expect("random bytes");
+    let row = SegmentRow {
+        first: 1,
+        last: 2,
+        body: again,
+    };
+    let again = open_segment(&standard, row).expect("what was sealed opens");
+    assert!(
+        again
+            .iter()
+            .zip(&packed)
+            .all(|(one, other)| one.seal == other.seal)
+    );
     let state = State::open(&standard, sealed("/state")).expect("the state opens");
     assert_eq!(state.chain.link(), chain.link());
     assert!(state.chain.key().matches(chain.key()));

@@ -5,6 +5,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use super::names::as_u64;
 use super::open_class::OpenClass;
+use super::segments::entries_from;
 use crate::actor::Actor;
 use crate::anchor::ClassMark;
 use crate::audit::{self, Entry, Event};
@@ -14,7 +15,7 @@ use crate::id::RecordId;
 use crate::keys::{Chain, ClassKeys, Seal};
 use crate::sealing::{self, Context, Reader, Sealed, Table};
 use crate::secret::{SecretBytes, SecretKey};
-use crate::storage::Writing;
+use crate::storage::{Reading, Writing};
 
 const STATE_CODEC: u8 = 1;
 const ENTRY_CODEC: u8 = 1;
@@ -270,12 +271,9 @@ impl OpenClass {
             return Ok(true);
         }
         let number = i64::try_from(mark.entries).map_err(|_| ErrorKind::RollbackDetected)?;
-        let rows = self.store.read(|reading| reading.entries_from(number, 1))?;
-        match rows.into_iter().next() {
-            Some((at, body)) if at == number => {
-                let entry = open_entry(&self.keys, mark.entries, body)?;
-                Ok(entry.seal.link.starts_with(&mark.link))
-            }
+        let read = |reading: &Reading<'_>| entries_from(&self.keys, reading, number, 1);
+        match self.store.read(read)?.into_iter().next() {
+            Some((at, entry)) if at == number => Ok(entry?.seal.link.starts_with(&mark.link)),
             _ => Ok(false),
         }
     }

@@ -7,7 +7,8 @@ use super::classes::{OpenClasses, Reach};
 use super::live::Inner;
 use super::names::as_u64;
 use super::open_class::OpenClass;
-use super::state::{Rows, State, open_entry, open_root};
+use super::segments::entries_from;
+use super::state::{Rows, State, open_root};
 use crate::anchor::ClassMark;
 use crate::audit::{self, Entry, Event};
 use crate::class::Class;
@@ -217,15 +218,15 @@ impl Check<'_> {
         let mut next = 1_i64;
         loop {
             self.go_on()?;
-            let page = reading.entries_from(next, PAGE)?;
+            let page = entries_from(keys, reading, next, PAGE)?;
             if page.is_empty() {
                 break;
             }
-            for (number, body) in page {
+            for (number, entry) in page {
                 // Where one is missing, that is the one which is wrong.
                 let wanted = as_u64(next);
                 let entry = match number == next {
-                    true => open_entry(keys, wanted, body),
+                    true => entry,
                     false => Err(ErrorKind::TamperDetected.into()),
                 };
                 let entry = match entry {

@@ -27,6 +27,7 @@ mod store;
 mod vacuum;
 mod vfs;
 
+pub(crate) use audit::SegmentRow;
 pub(crate) use deposits::DepositRow;
 pub(crate) use heap::sqlite_heap_is_wiped;
 pub(crate) use names::{StoredSubject, StoredTerm};

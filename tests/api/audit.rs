@@ -770,6 +770,165 @@ fn a_trail_whose_newest_entries_are_gone_is_noticed_by_the_entries_written_after
     }
 }
 
+/// How many entries of a class are packed, by the last of each segment.
+fn packed(vault: &Path, class: Class) -> Vec<i64> {
+    let rows = unsealed(vault, class);
+    let mut statement = rows
+        .prepare("SELECT last FROM segments ORDER BY last")
+        .unwrap();
+    let lasts = statement.query_map([], |row| row.get(0)).unwrap();
+    lasts.map(Result::unwrap).collect()
+}
+
+/// A trail of Standard with segments, and what it said before there were any.
+fn long_lived(scratch: &Scratch) -> Vec<AuditEntry> {
+    let vault = make_quick_vault(&scratch.vault(), false);
+    let ada = Actor::new("Practitioner/ada").purpose("TREAT");
+    let session = vault.unlock(&Credentials::share(&Twin).by(&ada)).unwrap();
+    for number in 0..2700_u32 {
+        session
+            .put(Record::new("Note", number.to_be_bytes().to_vec()))
+            .unwrap();
+    }
+    let before = of(&session, Class::Standard);
+    session.lock();
+    drop((session, vault));
+    // It is done while a session is open, without a word from anybody.
+    while packed(&scratch.vault(), Class::Standard).len() < 4 {
+        let vault = Vault::open(scratch.vault()).unwrap();
+        let session = unlock(&vault);
+        std::thread::yield_now();
+        session.lock();
+    }
+    before
+}
+
+fn same(one: &AuditEntry, other: &AuditEntry) -> bool {
+    let told = |entry: &AuditEntry| {
+        (
+            (entry.number(), entry.at(), entry.action(), entry.stage()),
+            (
+                entry.actor().map(str::to_owned),
+                entry.purpose().map(str::to_owned),
+            ),
+            entry.records(),
+        )
+    };
+    told(one) == told(other)
+}
+
+#[test]
+fn older_entries_are_packed_and_are_read_verified_and_exported_as_before() {
+    let scratch = Scratch::new();
+    let before = long_lived(&scratch);
+    let lasts = packed(&scratch.vault(), Class::Standard);
+    assert_eq!(lasts[..4], [512, 1024, 1536, 2048]);
+    // Nothing is packed where there is little, and nothing twice.
+    for class in [Class::Emergency, Class::Priority] {
+        assert_eq!(packed(&scratch.vault(), class), [0; 0]);
+    }
+    let rows = unsealed(&scratch.vault(), Class::Standard);
+    let stays: i64 = rows
+        .query_row("SELECT min(entry) FROM audit", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(stays, lasts.last().unwrap() + 1);
+    let length = |sql: &str| rows.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let in_segments = length("SELECT sum(length(body)) FROM segments") / lasts.last().unwrap();
+    let in_rows = length("SELECT sum(length(body)) / count(*) FROM audit");
+    assert!(in_segments * 10 < in_rows * 7, "{in_segments} {in_rows}");
+    drop(rows);
+    assert_eq!(found(&scratch.vault(), false), []);
+    assert_eq!(found(&scratch.vault(), true), []);
+    let vault = Vault::open(scratch.vault()).unwrap();
+    let session = unlock(&vault);
+    let after = of(&session, Class::Standard);
+    assert!(after.len() > before.len());
+    assert!(
+        before
+            .iter()
+            .zip(&after)
+            .all(|(one, other)| same(one, other))
+    );
+    let backwards = AuditQuery::new().class(Class::Standard).newest_first();
+    let mut backwards = entries(&session, &backwards);
+    backwards.reverse();
+    assert_eq!(backwards.len(), after.len());
+    assert!(
+        backwards
+            .iter()
+            .zip(&after)
+            .all(|(one, other)| same(one, other))
+    );
+    let mut out = Vec::new();
+    let lease = step_up(&session);
+    let of_standard = AuditQuery::new().class(Class::Standard);
+    let written = lease.export_audit_trail(&of_standard, &mut out).unwrap();
+    assert!(written as usize > after.len());
+    assert_eq!(
+        out.iter().filter(|byte| **byte == b'\n').count(),
+        written as usize
+    );
+}
+
+#[test]
+fn what_is_done_to_a_segment_is_named_and_who_holds_todays_keys_does_not_forge_one() {
+    let (start, scratch) = (Scratch::new(), Scratch::in_memory());
+    drop(long_lived(&start));
+    let attack = |sql: &[&str], expected: u64| {
+        let there = scratch.path().join("attacked");
+        copy(&start.vault(), &there);
+        let rows = unsealed(&there, Class::Standard);
+        for sql in sql {
+            assert!(rows.execute(sql, []).unwrap() > 0, "{sql}");
+        }
+        drop(rows);
+        for stepped_up in [false, true] {
+            let named = fault(FaultKind::Entry, Some(expected));
+            assert_eq!(found(&there, stepped_up), named, "{sql:?}");
+        }
+        std::fs::remove_dir_all(there).unwrap();
+    };
+    let edit = "UPDATE segments SET body = CAST(substr(body, 1, 9000)
+                || iif(substr(body, 9001, 1) = x'00', x'01', x'00') || substr(body, 9002) AS BLOB)
+                WHERE last = 1024";
+    attack(&[edit], 513);
+    attack(&["DELETE FROM segments WHERE last = 512"], 1);
+    attack(&["DELETE FROM segments WHERE last = 1536"], 1025);
+    attack(&["UPDATE segments SET first = 514 WHERE last = 1024"], 513);
+    let moved = [
+        "UPDATE segments SET last = -1 WHERE last = 1024",
+        "UPDATE segments SET last = 1024 WHERE last = 1536",
+        "UPDATE segments SET last = 1536 WHERE last = -1",
+    ];
+    attack(&moved, 513);
+    let doubled = "UPDATE segments SET body = (SELECT body FROM segments WHERE last = 512)
+                   WHERE last = 1024";
+    attack(&[doubled], 513);
+
+    // An insider packs another story, and has nothing but the keys of today.
+    let there = scratch.path().join("forged");
+    copy(&start.vault(), &there);
+    forge_segment(&there, 1024, 600);
+    assert_eq!(
+        found(&there, true),
+        fault(FaultKind::EntryForged, Some(600))
+    );
+    // Without the MACs it is found where the next segment goes on from the link of before.
+    assert_eq!(found(&there, false), fault(FaultKind::Entry, Some(1025)));
+}
+
+/// Changes an entry in a segment as somebody can who holds the keys of Standard.
+fn forge_segment(vault: &Path, last: i64, entry: u64) {
+    let (header, keys) = keys(vault, Class::Standard);
+    let insider = Insider::new(&header.vault, &keys);
+    let rows = unsealed(vault, Class::Standard);
+    let sql = "SELECT body FROM segments WHERE last = ?1";
+    let body: Vec<u8> = rows.query_row(sql, [last], |row| row.get(0)).unwrap();
+    let body = insider.repack(last.cast_unsigned(), &body, entry);
+    let put = "UPDATE segments SET body = ?2 WHERE last = ?1";
+    assert_eq!(rows.execute(put, params![last, body]).unwrap(), 1);
+}
+
 /// Who holds today's keys of Standard, and no more, writes an old entry anew and everything after it,
 /// links, envelopes and state.
 fn written_anew(vault: &Path, entry: u64) {

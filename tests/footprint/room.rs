@@ -145,6 +145,7 @@ fn sealing_adds_less_than_a_twentieth_to_the_same_rows() {
             "records",
             "revisions",
             "audit",
+            "segments",
         ] {
             let sql = format!("INSERT INTO plain.{table} SELECT * FROM main.{table}");
             rows.execute(&sql, []).unwrap();

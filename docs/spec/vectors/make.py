@@ -294,13 +294,15 @@ events = [
 ]
 root_key = fixed("audit root", 32)
 step = lp(b"vitalock/1/audit-step") + bytes([CLASSES["standard"]])
-chain, link, entries = root_key, bytes(32), []
+chain, link, entries, packed = root_key, bytes(32), [], b""
 for number, event in enumerate(events, 1):
     link = hashlib.sha256(
         lp(b"vitalock/1/audit-link") + vault + bytes([CLASSES["standard"]]) + struct.pack("<Q", number) + link + event
     ).digest()
     chain, mac_key = (out := hkdf(vault, chain, step, 64))[:32], out[32:]
-    plain = b"\x01" + link + hmac.digest(mac_key, link, "sha256") + event
+    mac = hmac.digest(mac_key, link, "sha256")[:16]
+    packed += mac + lp(event)
+    plain = b"\x01" + link + mac + event
     entries.append(seal(derived("standard", "entries"), f"entry {number}", plain, place("standard", 9, number=number)))
 
 rows_key, total = derived("standard", "rows"), 0
@@ -320,6 +322,10 @@ write(
         "root": seal(derived("priority", "audit-root"), "audit root", root_key, place("standard", 6, number=3)).hex(),
         "events": [event.hex() for event in events],
         "entries": [entry.hex() for entry in entries],
+        "segment": seal(
+            derived("standard", "entries"), "segment", b"\x01" + struct.pack("<Q", 1) + bytes(32) + packed,
+            place("standard", 14, number=2),
+        ).hex(),
         "rows": {name: rows[name].hex() for name in ["record", "earlier"]},
         "record_id": record_id.hex(),
         "state": seal(derived("standard", "settings"), "state", state, place("standard", 6, number=2)).hex(),

@@ -12,7 +12,7 @@ use super::{ClassKeys, Key, array, hmac, lp};
 pub struct Entry {
     pub number: u64,
     pub link: Key,
-    mac: Key,
+    mac: [u8; 16],
     event: Vec<u8>,
     pub at: i64,
     pub actor: String,
@@ -27,8 +27,13 @@ impl Entry {
     pub(super) fn read(number: u64, bytes: &[u8]) -> Self {
         let mut fields = Fields(bytes);
         assert_eq!(fields.byte(), 1);
-        let (link, mac) = (fields.key(), fields.key());
-        let event = fields.rest().to_vec();
+        let (link, mac) = (fields.key(), fields.id());
+        Self::parse(number, link, mac, fields.rest())
+    }
+
+    fn parse(number: u64, link: Key, mac: [u8; 16], bytes: &[u8]) -> Self {
+        let mut fields = Fields(bytes);
+        let event = bytes.to_vec();
         let entry = Self {
             number,
             link,
@@ -45,6 +50,24 @@ impl Entry {
         assert!((1..=3).contains(&entry.stage) && (1..=22).contains(&entry.what));
         assert_eq!(entry.failure.is_empty(), entry.stage != 3);
         entry
+    }
+
+    /// The entries of a segment that ends with this one.
+    pub fn unpack(bytes: &[u8], vault: &[u8; 16], class: u8) -> Vec<Self> {
+        let mut fields = Fields(bytes);
+        assert_eq!(fields.byte(), 1);
+        let (first, mut link) = (fields.number(), fields.key());
+        let mut entries: Vec<Self> = Vec::new();
+        while !fields.0.is_empty() {
+            let mac = fields.id();
+            let event = fields.prefixed().to_vec();
+            let number = first + entries.len() as u64;
+            let mut entry = Self::parse(number, [0; 32], mac, &event);
+            link = entry.link_after(&link, vault, class);
+            entry.link = link;
+            entries.push(entry);
+        }
+        entries
     }
 
     /// The link that this entry has after another.
@@ -86,7 +109,7 @@ pub fn check_macs(
     for entry in entries {
         keys.push(key);
         let step = hkdf(vault, &key, &info, 64);
-        assert_eq!(hmac(&step[32..], &entry.link), entry.mac);
+        assert_eq!(hmac(&step[32..], &entry.link)[..16], entry.mac);
         key = array(&step[..32]);
     }
     assert_eq!(key, state.next_key);
@@ -118,6 +141,22 @@ impl<'a> Insider<'a> {
     pub fn entry(&self, number: u64, body: &[u8]) -> Entry {
         let place = self.place(9, number);
         Entry::read(number, &open(&self.keys.entries, &place, body).unwrap())
+    }
+
+    /// A segment in which one entry names another actor, with the MAC that it had.
+    pub fn repack(&self, last: u64, body: &[u8], number: u64) -> Vec<u8> {
+        let plain = open(&self.keys.entries, &self.place(14, last), body).unwrap();
+        let entries = Entry::unpack(&plain, &self.vault, self.keys.class);
+        let mut packed = plain[..41].to_vec();
+        for entry in entries {
+            let mut event = entry.event;
+            if entry.number == number {
+                let place = event.windows(3).position(|word| word == b"ada").unwrap();
+                event[place..place + 3].copy_from_slice(b"eve");
+            }
+            packed.extend([&entry.mac[..], &lp(&event)].concat());
+        }
+        self.envelope(&self.keys.entries, 14, last, &packed)
     }
 
     pub fn begin(&self, state: &[u8]) -> Forged {
@@ -183,7 +222,7 @@ impl Forged {
         let info = [lp(b"vitalock/1/audit-step"), vec![insider.keys.class]].concat();
         let step = hkdf(&insider.vault, &self.key, &info, 64);
         let mac = hmac(&step[32..], &self.link);
-        let plain = [&[1], &self.link[..], &mac, &event].concat();
+        let plain = [&[1], &self.link[..], &mac[..16], &event].concat();
         insider.envelope(&insider.keys.entries, 9, entry.number, &plain)
     }
 

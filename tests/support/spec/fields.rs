@@ -37,9 +37,12 @@ impl Fields<'_> {
         array(self.take(16))
     }
 
-    pub(super) fn text(&mut self) -> String {
+    pub(super) fn prefixed(&mut self) -> &[u8] {
         let length = u32::from_le_bytes(array(self.take(4)));
-        let length = usize::try_from(length).unwrap();
-        String::from_utf8(self.take(length).to_vec()).unwrap()
+        self.take(usize::try_from(length).unwrap())
+    }
+
+    pub(super) fn text(&mut self) -> String {
+        String::from_utf8(self.prefixed().to_vec()).unwrap()
     }
 }

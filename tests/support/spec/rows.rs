@@ -271,8 +271,40 @@ impl Reader<'_> {
         });
         let key = self.keys.entries;
         let mut link = [0; 32];
-        let mut entries = Vec::new();
-        for (number, (at, body)) in (1..).zip(rows) {
+        let mut entries: Vec<Entry> = Vec::new();
+        let segments = self.rows(
+            "SELECT first, last, body FROM segments ORDER BY last",
+            |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, i64>(1)?,
+                    row.get::<_, Vec<u8>>(2)?,
+                ))
+            },
+        );
+        for (first, last, body) in segments {
+            let place = Place {
+                table: 14,
+                number: u64::try_from(last).unwrap(),
+                ..NOWHERE
+            };
+            let packed =
+                Entry::unpack(&self.open(&key, place, &body), &self.vault, self.keys.class);
+            let next = entries.len() as u64 + 1;
+            assert_eq!(
+                (next, first),
+                (packed[0].number, next.cast_signed()),
+                "no gap"
+            );
+            for entry in packed {
+                link = entry.link_after(&link, &self.vault, self.keys.class);
+                assert_eq!(entry.link, link);
+                entries.push(entry);
+            }
+            assert_eq!(entries.len() as u64, last.cast_unsigned());
+        }
+        let first = entries.len() as u64 + 1;
+        for (number, (at, body)) in (first..).zip(rows) {
             assert_eq!(u64::try_from(at).unwrap(), number, "no entry is missing");
             let place = Place {
                 table: 9,
