@@ -209,14 +209,16 @@ kinds! {
     /// An actor's name or purpose is longer than 256 bytes, or the reason for an emergency access is
     /// missing.
     InvalidActor => "the actor, the purpose or the reason is not valid",
-    /// A contact's public key is no X25519 key that anything can be sealed to.
-    InvalidContactKey => "the contact's key is not valid",
     /// A paging cursor is not one this vault gave out for this query.
     InvalidCursor => "the cursor does not belong to this query",
     /// A request for emergency access is damaged, or is meant for another contact's key.
     InvalidEmergencyRequest => "the request for emergency access is not valid",
+    /// The evidence of an audit trail is damaged, or is meant for another auditor's key.
+    InvalidEvidence => "the evidence of the audit trail is not valid",
     /// A limit of a policy is outside its bounds, or not a whole number of seconds.
     InvalidPolicy => "a limit of the policy is outside the allowed range",
+    /// A contact's or an auditor's public key is no X25519 key that anything can be sealed to.
+    InvalidPublicKey => "the public key is not valid",
     /// A field of a record is missing, out of range or too long.
     InvalidRecord => "a field of the record is not valid",
     /// The operating system refused a file operation for a reason that has no kind of its own.

@@ -32,16 +32,17 @@ mod vault;
 pub use actor::Actor;
 pub use anchor::{Anchor, AnchorError};
 pub use audit::{
-    AuditAction, AuditEntry, AuditQuery, AuditedRecord, LockReason, RecordChange, SlotChange, Stage,
+    AuditAction, AuditEntry, AuditQuery, AuditedRecord, Examined, LockReason, RecordChange, Seen,
+    SlotChange, Stage,
 };
 pub use class::Class;
 pub use error::{Error, ErrorKind, InvalidationReason, Result};
 pub use fs::{FileSize, VaultSize};
 pub use id::{RecordId, SlotId, VaultId};
 pub use keys::{
-    ContactKey, Credentials, EmergencyCode, EmergencyQuestion, EmergencyRequest, Footprint, Kdf,
-    KdfParameters, KeyShare, Passphrase, Purpose, RecoveryCode, SessionPolicy, ShareError,
-    ShareSink, SlotKind,
+    AuditorKey, ContactKey, Credentials, EmergencyCode, EmergencyQuestion, EmergencyRequest,
+    Footprint, Kdf, KdfParameters, KeyShare, Passphrase, Purpose, RecoveryCode, SessionPolicy,
+    ShareError, ShareSink, SlotKind,
 };
 pub use memory::MemoryProtection;
 pub use posture::{Finding, FindingState, Posture};

@@ -262,8 +262,8 @@ mod tests {
     #[test]
     fn secrets_can_be_neither_copied_nor_printed_nor_serialised_nor_compared() {
         use crate::keys::{
-            ClassKeys, CodeKey, ContactKey, ContactSecret, EmergencyCode, EmergencyRequest,
-            Passphrase, RecoveryCode, ShareSink,
+            AuditorKey, ClassKeys, CodeKey, ContactKey, ContactSecret, EmergencyCode,
+            EmergencyRequest, Passphrase, RecoveryCode, ShareSink,
         };
         use crate::sealing::Opened;
 
@@ -274,6 +274,7 @@ mod tests {
             ("RecoveryCode", traits_of!(RecoveryCode)),
             ("EmergencyCode", traits_of!(EmergencyCode)),
             ("CodeKey", traits_of!(CodeKey)),
+            ("AuditorKey", traits_of!(AuditorKey)),
             ("ContactKey", traits_of!(ContactKey)),
             ("ContactSecret", traits_of!(ContactSecret)),
             ("EmergencyRequest", traits_of!(EmergencyRequest)),

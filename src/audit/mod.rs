@@ -7,13 +7,16 @@
 mod codec;
 mod entry;
 mod event;
+mod evidence;
 mod fhir;
 mod query;
 
 pub use entry::{AuditAction, AuditEntry, AuditedRecord};
 pub use event::{LockReason, RecordChange, SlotChange, Stage};
+pub use evidence::{Examined, Seen};
 pub use query::AuditQuery;
 
 pub(crate) use codec::{decode, encode};
 pub(crate) use event::{ChangedRecord, Entry, Event, MOST_CHANGES, MOST_IDS};
+pub(crate) use evidence::evidence_head;
 pub(crate) use fhir::write_line;

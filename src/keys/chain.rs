@@ -100,9 +100,14 @@ impl Chain {
 }
 
 impl Seal {
+    /// Whether this is its MAC.
+    pub(crate) fn has_mac(&self, mac: &[u8; 16]) -> bool {
+        self.mac.ct_eq(mac).into()
+    }
+
     /// Whether both were made by the same chain for the same event.
     pub(crate) fn matches(&self, other: &Self) -> bool {
-        self.link == other.link && bool::from(self.mac.ct_eq(&other.mac))
+        self.link == other.link && self.has_mac(&other.mac)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::code::CodeKey;
 use super::derive;
+use super::pair::second_party;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::{SlotId, VaultId};
@@ -32,37 +33,9 @@ pub(super) const CAPSULE: usize = 81;
 /// ```
 pub struct ContactKey(SecretKey);
 
+second_party!(ContactKey, "contact");
+
 impl ContactKey {
-    /// A new key.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::RandomUnavailable`].
-    pub fn make() -> Result<Self> {
-        SecretKey::make().map(Self)
-    }
-
-    /// The key that was kept; the caller wipes the original. The key pair is `DeriveKeyPair` of
-    /// these bytes (RFC 9180, section 7.1.3).
-    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self(SecretKey::copy_of(bytes))
-    }
-
-    /// Lends the key's bytes, to be kept where only the contact reads them: in a key store, or in a
-    /// record of Priority.
-    ///
-    /// # Security
-    ///
-    /// Whatever copies the bytes has the key.
-    pub fn reveal<R>(&self, keep: impl FnOnce(&[u8; 32]) -> R) -> R {
-        keep(self.0.expose())
-    }
-
-    /// The public half, for the owner of the vault.
-    pub fn public_key(&self) -> [u8; 32] {
-        sealing::public_key(&self.0)
-    }
-
     /// Answers a request, 81 bytes. Whoever made the request then reads the Emergency class.
     ///
     /// # Errors
@@ -86,12 +59,6 @@ impl ContactKey {
                 ErrorKind::HeaderDamaged => invalid.into(),
                 _ => error,
             })
-    }
-}
-
-impl fmt::Debug for ContactKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ContactKey(..)")
     }
 }
 
@@ -226,7 +193,7 @@ impl Contact {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidContactKey`], [`ErrorKind::RandomUnavailable`].
+    /// [`ErrorKind::InvalidPublicKey`], [`ErrorKind::RandomUnavailable`].
     pub(crate) fn make(
         vault: VaultId,
         slot: SlotId,
@@ -236,7 +203,7 @@ impl Contact {
         let place = mail(vault, slot, Table::Capsule);
         let sealed = sealing::post(public, &place, &[secret.0.expose()]);
         let sealed = sealed.map_err(|error| match error.kind() {
-            ErrorKind::HeaderDamaged => ErrorKind::InvalidContactKey.into(),
+            ErrorKind::HeaderDamaged => ErrorKind::InvalidPublicKey.into(),
             _ => error,
         })?;
         Ok(Self {

@@ -14,6 +14,7 @@
 //! ```
 
 mod attempts;
+mod auditor;
 mod chain;
 mod class_keys;
 mod code;
@@ -26,6 +27,7 @@ mod header;
 mod header_text;
 mod kdf;
 mod kind;
+mod pair;
 mod passphrase;
 mod policy;
 mod share;
@@ -33,6 +35,7 @@ mod slot;
 #[cfg(test)]
 mod vectors;
 
+pub use auditor::AuditorKey;
 pub use code::{EmergencyCode, RecoveryCode};
 pub use contact::{ContactKey, EmergencyQuestion, EmergencyRequest};
 pub use credentials::Credentials;
@@ -44,6 +47,7 @@ pub use policy::SessionPolicy;
 pub use share::{KeyShare, Purpose, ShareError, ShareSink};
 
 pub(crate) use attempts::{Attempts, Failed};
+pub(crate) use auditor::seal_to_auditor;
 pub(crate) use chain::{Chain, Seal};
 pub(crate) use class_keys::{ClassKeys, TokenSpace};
 pub(crate) use code::{Code, CodeKey};

@@ -26,6 +26,7 @@ pub(crate) enum Table {
     Capsule,
     Answer,
     Segment,
+    AuditorRoot,
 }
 
 impl Table {
@@ -46,6 +47,7 @@ impl Table {
             Self::Capsule => 12,
             Self::Answer => 13,
             Self::Segment => 14,
+            Self::AuditorRoot => 15,
         }
     }
 }
@@ -122,11 +124,12 @@ mod tests {
             Table::Capsule,
             Table::Answer,
             Table::Segment,
+            Table::AuditorRoot,
         ];
         Context {
             vault: VaultId::from_bytes(fields.0),
             class: Class::ALL[usize::from(fields.1 % 3)],
-            table: tables[usize::from(fields.2 % 14)],
+            table: tables[usize::from(fields.2 % 15)],
             kind: &fields.3,
             row: RecordId::from_bytes(fields.4),
             number: fields.5,
@@ -143,7 +146,7 @@ mod tests {
         (
             id(),
             0..3_u8,
-            0..14_u8,
+            0..15_u8,
             "[ab\u{0}]{0,3}",
             id(),
             0..3_u64,

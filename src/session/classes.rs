@@ -203,17 +203,25 @@ pub(super) fn open_class(opening: &Opening, keys: ClassKeys) -> Result<OpenClass
     })
 }
 
+/// What is decided once for a class.
+#[derive(Clone, Copy)]
+pub(crate) struct ClassSettings<'a> {
+    pub(crate) keep_history: bool,
+    /// Whom the first key of the trail is sealed to, in the place of Priority.
+    pub(crate) auditor: Option<&'a [u8; 32]>,
+}
+
 /// Makes the database of a class in a vault that is being set up.
 pub(crate) fn create_database(
     dir: &VaultDir,
     keys: &ClassKeys,
     priority: &ClassKeys,
-    keep_history: bool,
+    settings: ClassSettings<'_>,
     by: &Actor,
 ) -> Result<()> {
     let name = database(keys.class());
     dir.create_empty(name)?;
-    OpenClass::create(dir.database(name), keys, priority, keep_history, by)
+    OpenClass::create(dir.database(name), keys, priority, settings, by)
 }
 
 pub(super) const fn database(class: Class) -> FileName {

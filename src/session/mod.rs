@@ -13,6 +13,7 @@ mod copies;
 mod deposits;
 mod draft;
 mod emergency;
+mod evidence;
 mod expiry;
 mod generation;
 mod handle;
@@ -62,7 +63,7 @@ pub use slots::{SlotInfo, Slots};
 pub use usage::{KindSize, Usage};
 pub use verify::{Fault, FaultKind, Verification};
 
-pub(crate) use classes::create_database;
+pub(crate) use classes::{ClassSettings, create_database};
 pub(crate) use draft::{NewSlot, check_passphrase, recovery_slots};
 pub(crate) use generation::Accept;
 pub(crate) use opening::{Opening, Unlocked};

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::classes::ClassSettings;
 use super::names::{Names, Subject, Term, as_u64};
 use super::state::{Standing, State, genesis};
 use crate::actor::Actor;
@@ -11,7 +12,7 @@ use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::fs::DatabaseFile;
 use crate::id::RecordId;
-use crate::keys::{ClassKeys, Footprint, TokenSpace};
+use crate::keys::{ClassKeys, Footprint, TokenSpace, seal_to_auditor};
 use crate::records::{self, NO_EFFECTIVE_TIME, Record, StoredAs};
 use crate::sealing::{self, Context, Sealed, Table};
 use crate::secret::SecretText;
@@ -24,6 +25,8 @@ pub(super) struct OpenClass {
     pub(super) names: Names,
     pub(super) store: Store,
     keeps_history: bool,
+    /// An auditor alone can open the first key of the trail.
+    pub(super) is_audited: bool,
     /// How long a record lives at the most, in microseconds.
     time_to_live: Option<i64>,
     last_updated: AtomicI64,
@@ -41,14 +44,19 @@ impl OpenClass {
         file: impl Into<DatabaseFile>,
         keys: &ClassKeys,
         priority: &ClassKeys,
-        keep_history: bool,
+        decided: ClassSettings<'_>,
         by: &Actor,
     ) -> Result<()> {
         let place = settings_place(keys);
-        let settings = [SETTINGS_CODEC, keys.class().code(), u8::from(keep_history)];
-        let settings = sealing::seal(keys.settings(), &place, &[&settings])?;
+        let history = u8::from(decided.keep_history);
+        let settings = [SETTINGS_CODEC, keys.class().code(), history];
+        let auditor = decided.auditor.map_or(&[][..], |auditor| auditor);
+        let settings = sealing::seal(keys.settings(), &place, &[&settings, auditor])?;
         let mut state = State::make(keys)?;
-        let root = state.seal_root(priority, keys.class())?;
+        let root = match decided.auditor {
+            Some(auditor) => seal_to_auditor(auditor, &state.chain, keys.vault())?,
+            None => state.seal_root(priority, keys.class())?,
+        };
         let first = state.seal(keys)?;
         Store::create(
             file,
@@ -65,9 +73,11 @@ impl OpenClass {
     pub(super) fn open(file: impl Into<DatabaseFile>, keys: ClassKeys) -> Result<Self> {
         let store = Store::open(file, keys.page_sealer())?;
         let opened = sealing::open(keys.settings(), &settings_place(&keys), store.settings()?)?;
-        let keeps_history = match opened.expose() {
-            [SETTINGS_CODEC, class, history @ (0 | 1)] if *class == keys.class().code() => {
-                *history == 1
+        let (keeps_history, is_audited) = match opened.expose() {
+            [SETTINGS_CODEC, class, history @ (0 | 1), auditor @ ..]
+                if *class == keys.class().code() && [0, 32].contains(&auditor.len()) =>
+            {
+                (*history == 1, !auditor.is_empty())
             }
             [SETTINGS_CODEC, ..] => return Err(ErrorKind::TamperDetected.into()),
             _ => return Err(ErrorKind::UnsupportedFormat.into()),
@@ -82,6 +92,7 @@ impl OpenClass {
             names: Names::new(),
             store,
             keeps_history,
+            is_audited,
             time_to_live: None,
             last_updated,
             standing: Mutex::new(standing),
@@ -397,7 +408,18 @@ mod tests {
         std::fs::File::create(&path).unwrap();
         let keys = ClassKeys::make(VaultId::make().unwrap(), Class::Standard).unwrap();
         let priority = ClassKeys::make(keys.vault(), Class::Priority).unwrap();
-        OpenClass::create(path.as_path(), &keys, &priority, false, &Actor::unnamed()).unwrap();
+        let settings = ClassSettings {
+            keep_history: false,
+            auditor: None,
+        };
+        OpenClass::create(
+            path.as_path(),
+            &keys,
+            &priority,
+            settings,
+            &Actor::unnamed(),
+        )
+        .unwrap();
         let open = OpenClass::open(path.as_path(), keys).unwrap();
         // Before the crash that left the intent the clock went ahead of where it is now.
         let ahead = Timestamp::from_micros(Timestamp::now().to_micros() + 3_600_000_000);

@@ -175,7 +175,7 @@ impl<'a> Slots<'a> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidContactKey`], [`ErrorKind::SlotTableFull`].
+    /// [`ErrorKind::InvalidPublicKey`], [`ErrorKind::SlotTableFull`].
     pub fn add_emergency_contact(&self, public_key: &[u8; 32]) -> Result<SlotId> {
         let secret = ContactSecret::make()?;
         let code = Code::Contact(&secret);

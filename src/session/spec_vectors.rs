@@ -8,11 +8,12 @@ use super::segments::{open_segment, seal_segment};
 use super::state::{Rows, State, open_entry, open_root};
 use crate::audit;
 use crate::class::Class;
+use crate::error::ErrorKind;
 use crate::id::{KeyId, RecordId, VaultId, decode_hex, encode_hex};
 use crate::keys::{
-    Chain, ClassKeys, ContactKey, Credentials, EmergencyCode, EmergencyQuestion, Factors, Inbox,
-    KeyShare, Passphrase, Purpose, RecoveryCode, ShareError, ShareSink, SlotKind, StoredHeader,
-    TokenSpace, WrapPurpose,
+    AuditorKey, Chain, ClassKeys, ContactKey, Credentials, EmergencyCode, EmergencyQuestion,
+    Factors, Inbox, KeyShare, Passphrase, Purpose, RecoveryCode, ShareError, ShareSink, SlotKind,
+    StoredHeader, TokenSpace, WrapPurpose,
 };
 use crate::records;
 use crate::sealing::{self, Context, Mail, Sealed, Table, Unit};
@@ -344,6 +345,31 @@ fn the_audit_trail_of_the_vector_is_the_one_that_this_crate_would_write() {
         &mark.link,
     ];
     assert_eq!(bytes.concat(), vector.bytes("/anchored"));
+}
+
+#[test]
+fn the_evidence_of_the_vector_is_what_its_auditor_believes() {
+    let text = include_str!("../../docs/spec/vectors/evidence.json");
+    let vector = Vector(serde_json::from_str(text).expect("the vector is JSON"));
+    let auditor = AuditorKey::from_bytes(&vector.array("/auditor_key"));
+    assert_eq!(auditor.public_key(), vector.array("/public"));
+    let evidence = vector.bytes("/evidence");
+    let found = auditor
+        .examine(&evidence, None)
+        .expect("it is for this auditor");
+    assert_eq!(found.vault, VaultId::from_bytes(vector.array("/vault")));
+    assert_eq!((found.first_wrong, found.not_seen), (None, false));
+    assert_eq!(found.entries.len(), 2);
+    assert_eq!(found.seen.link, vector.array("/link"));
+    // Every bit of it counts.
+    for at in 0..evidence.len() {
+        let mut changed = evidence.clone();
+        changed[at] ^= 1;
+        match auditor.examine(&changed, Some(&found.seen)) {
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidEvidence),
+            Ok(examined) => assert!(examined.first_wrong.is_some() && examined.not_seen, "{at}"),
+        }
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub struct Options {
     pub(super) anchor: Option<Arc<dyn Anchor>>,
     pub(super) wipes: bool,
     pub(super) footprint: Footprint,
+    pub(super) auditor: Option<[u8; 32]>,
 }
 
 impl Options {
@@ -74,6 +75,16 @@ impl Options {
         self
     }
 
+    /// Lets an auditor tell whether the audit trail of Priority was written anew, even by the owner:
+    /// this is the public half of an [`AuditorKey`](crate::AuditorKey), X25519. The auditor reads
+    /// nothing but what [`Lease::audit_evidence`](crate::Lease::audit_evidence) gives them. Decided
+    /// once.
+    #[must_use]
+    pub fn auditor(mut self, public_key: [u8; 32]) -> Self {
+        self.auditor = Some(public_key);
+        self
+    }
+
     /// Ends the vault at the tenth failed attempt in a row of a slot with the everyday passphrase:
     /// its platform keys are destroyed and its files removed. Off by default: the slot is disabled
     /// then, and the recovery code is the way back.
@@ -113,6 +124,7 @@ impl fmt::Debug for Options {
             .field("anchored", &self.anchor.is_some())
             .field("wipes", &self.wipes)
             .field("footprint", &self.footprint)
+            .field("audited", &self.auditor.is_some())
             .finish()
     }
 }

@@ -12,10 +12,11 @@ use crate::error::{ErrorKind, Result};
 use crate::fs::{FileName, VaultDir};
 use crate::id::VaultId;
 use crate::keys::{
-    ClassKeys, Credentials, Factors, Footprint, Header, Inbox, KdfParameters, RecoveryCode, Slot,
+    AuditorKey, ClassKeys, Credentials, Factors, Footprint, Header, Inbox, KdfParameters,
+    RecoveryCode, Slot,
 };
 use crate::session::{
-    Attempts, NewSlot, Opening, check_passphrase, create_database, recovery_slots,
+    Attempts, ClassSettings, NewSlot, Opening, check_passphrase, create_database, recovery_slots,
 };
 
 /// A vault about to be made. Show [`recovery_code`](Self::recovery_code), have it typed back, and
@@ -39,6 +40,9 @@ impl<'a> Setup<'a> {
         let kind = credentials.slot_kind().filter(|kind| kind.is_everyday());
         credentials.actor()?;
         options.footprint.check()?;
+        if let Some(auditor) = &options.auditor {
+            AuditorKey::check(auditor)?;
+        }
         check_passphrase(kind.ok_or(ErrorKind::NoMatchingSlot)?, credentials.words())?;
         if options.footprint != Footprint::MemoryOnly {
             check_place(path)?;
@@ -105,7 +109,13 @@ impl<'a> Setup<'a> {
         let [emergency, standard, priority] = &keys;
         let by = self.credentials.actor()?;
         for keys in &keys {
-            create_database(&dir, keys, priority, self.options.keep_history, &by)?;
+            let auditor = self.options.auditor.as_ref();
+            let auditor = auditor.filter(|_| keys.class() == Class::Priority);
+            let settings = ClassSettings {
+                keep_history: self.options.keep_history,
+                auditor,
+            };
+            create_database(&dir, keys, priority, settings, &by)?;
         }
         let keys = [emergency, standard, priority];
         let slots = self.make_slots(vault, keys, recoverable)?;

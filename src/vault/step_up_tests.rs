@@ -88,6 +88,9 @@ const CALLS: &[Call] = &[
             .export_audit_trail(&AuditQuery::new(), &mut out)
             .map(drop)
     }),
+    ("audit_evidence", |lease, _| {
+        lease.audit_evidence(&mut Vec::new()).map(drop)
+    }),
     ("unattended", |lease, _| {
         lease.unattended().count(&Query::new()).map(drop)
     }),
@@ -179,6 +182,7 @@ fn every_method_of_a_session_a_lease_and_the_slots_is_in_the_matrix() {
     let sources = [
         include_str!("../session/audit_trail.rs"),
         include_str!("../session/deposits.rs"),
+        include_str!("../session/evidence.rs"),
         include_str!("../session/handle.rs"),
         include_str!("../session/lease.rs"),
         include_str!("../session/room.rs"),

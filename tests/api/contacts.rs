@@ -201,7 +201,7 @@ fn a_contact_outlives_a_recovery_and_ends_with_the_slot() {
     let session = vault.unlock(&factors).unwrap();
     let lease = session.step_up(&factors).unwrap();
     let small_order = kind(lease.slots().add_emergency_contact(&[0; 32]));
-    assert_eq!(small_order, Some(ErrorKind::InvalidContactKey));
+    assert_eq!(small_order, Some(ErrorKind::InvalidPublicKey));
     let add = || lease.slots().add_emergency_contact(&contact.public_key());
     let (slot, twin) = (add().unwrap(), add().unwrap());
     drop((lease, session));

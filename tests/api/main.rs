@@ -12,6 +12,7 @@ mod support;
 
 mod anchor;
 mod audit;
+mod auditor;
 mod concurrency;
 mod contacts;
 mod credentials;

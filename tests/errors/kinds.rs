@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use vitalock::{
-    Actor, Class, ContactKey, Credentials, Cursor, EmergencyQuestion, ErrorKind,
+    Actor, AuditorKey, Class, ContactKey, Credentials, Cursor, EmergencyQuestion, ErrorKind,
     InvalidationReason, KdfParameters, Passphrase, Query, Record, RecoveryCode, SessionPolicy,
     ShareError, SlotId, Vault, fhir,
 };
@@ -137,13 +137,18 @@ fn of_sessions(seen: &mut Seen) {
     seen.error(ErrorKind::NotFound, slots.remove(absent, None));
     let (contact, other) = (ContactKey::make().unwrap(), ContactKey::make().unwrap());
     seen.error(
-        ErrorKind::InvalidContactKey,
+        ErrorKind::InvalidPublicKey,
         slots.add_emergency_contact(&[0; 32]),
     );
     let slot = slots.add_emergency_contact(&contact.public_key()).unwrap();
     let request = vault.request_emergency(slot).unwrap();
     let question = EmergencyQuestion::read(&request.to_bytes()).unwrap();
     seen.error(ErrorKind::InvalidEmergencyRequest, other.answer(&question));
+    let auditor = AuditorKey::make().unwrap();
+    seen.error(
+        ErrorKind::InvalidEvidence,
+        auditor.examine(b"no evidence", None),
+    );
     let full = (0..16).find_map(|_| slots.add_emergency().err());
     seen.error(ErrorKind::SlotTableFull, full.map_or(Ok(()), Err));
     let hour = Duration::from_secs(3600);

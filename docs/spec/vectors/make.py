@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes vault.json, a header and rows of one vault with every input fixed, audit.json, a trail of two
-entries, inbox.json, a deposit and a file of events, contact.json, a request to a contact and its answer,
-and pages.json, a small sealed database with a commit in its log.
+entries, evidence.json, what an auditor gets, inbox.json, a deposit and a file of events, contact.json, a
+request to a contact and its answer, and pages.json, a small sealed database with a commit in its log.
 
 An implementation of docs/spec that shares no code with the crate: hashes from the standard library,
 AES-GCM, AES, X25519 and Argon2id from the PyPI package `cryptography` (44 or later). The crate's tests read
@@ -330,6 +330,32 @@ write(
         "record_id": record_id.hex(),
         "state": seal(derived("standard", "settings"), "state", state, place("standard", 6, number=2)).hex(),
         "anchored": (generation + root + count + link[:16]).hex(),
+    },
+)
+
+# The same events in a trail of Priority, as evidence for an auditor.
+
+auditor_key = fixed("auditor key", 32)
+auditor_public = key_pair(auditor_key)[1]
+step = lp(b"vitalock/1/audit-step") + bytes([CLASSES["priority"]])
+chain, link = root_key, bytes(32)
+evidence = lp(b"vitalock/1/evidence") + vault
+evidence += mail("audit root", auditor_public, "priority", b"", root_key, place("priority", 15, number=3))
+for number, event in enumerate(events, 1):
+    link = hashlib.sha256(
+        lp(b"vitalock/1/audit-link") + vault + bytes([CLASSES["priority"]]) + struct.pack("<Q", number) + link + event
+    ).digest()
+    chain, mac_key = (out := hkdf(vault, chain, step, 64))[:32], out[32:]
+    evidence += hmac.digest(mac_key, link, "sha256")[:16] + lp(event)
+write(
+    "evidence.json",
+    {
+        "vault": vault.hex(),
+        "auditor_key": auditor_key.hex(),
+        "public": auditor_public.hex(),
+        "evidence": evidence.hex(),
+        "entries": len(events),
+        "link": link.hex(),
     },
 )
 
