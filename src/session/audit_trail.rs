@@ -114,7 +114,9 @@ impl AuditTrail {
                 self.next = None;
             }
             Some((number, _)) => {
-                self.next = Some(number + if newest_first { -1 } else { 1 });
+                let step = if newest_first { -1 } else { 1 };
+                let next = number.checked_add(step);
+                self.next = Some(next.ok_or(ErrorKind::TamperDetected)?);
             }
         }
         for (number, entry) in rows {

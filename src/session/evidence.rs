@@ -66,7 +66,7 @@ impl Lease {
             let Some((last, _)) = page.last() else {
                 return Ok(as_u64(next - 1));
             };
-            let after = last + 1;
+            let after = last.checked_add(1).ok_or(ErrorKind::TamperDetected)?;
             for (_, entry) in page {
                 let entry = entry?;
                 let event = entry.event.expose();

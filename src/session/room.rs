@@ -153,7 +153,7 @@ impl Inner {
         }
     }
 
-    fn quotas(&self) -> MutexGuard<'_, Quotas> {
+    pub(super) fn quotas(&self) -> MutexGuard<'_, Quotas> {
         self.quotas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,6 +6,7 @@ use super::classes::{OpenClasses, Reach};
 use super::live::Inner;
 use super::open_class::OpenClass;
 use super::reads::Reads;
+use super::room::Quotas;
 use super::transaction::finish_earlier;
 use crate::actor::Actor;
 use crate::audit::{Entry, Event, LockReason};
@@ -240,6 +241,7 @@ impl Inner {
     pub(super) fn forget(&self) {
         self.reads().forget_all();
         self.owed().clear();
+        *self.quotas() = Quotas::default();
         let mut actors = self.actors.lock().unwrap_or_else(PoisonError::into_inner);
         actors.clear();
     }

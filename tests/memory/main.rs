@@ -74,6 +74,7 @@ shapes! {
     paging_with_cursors_leaves_nothing => shapes::reading::cursors,
     erasing_a_record_leaves_nothing => shapes::erasing::erase,
     erasing_a_person_takes_the_key_out_of_memory_at_once => shapes::erasing::erase_subject,
+    keeping_within_quotas_leaves_nothing => shapes::erasing::quotas,
     removing_what_has_expired_leaves_nothing => shapes::erasing::expiry,
     ending_a_lease_takes_the_priority_keys_out_of_memory_at_once => shapes::leasing::lease,
     depositing_for_priority_leaves_nothing => shapes::leasing::deposits,

@@ -1,6 +1,6 @@
 //! Erasing records, people and what has expired.
 
-use vitalock::{Class, Query, Timestamp};
+use vitalock::{Class, Query, Quota, Timestamp};
 
 use super::{CLASSES, check, fill, lock, step_up, unlock};
 use crate::canary::Field;
@@ -44,6 +44,19 @@ pub(crate) fn erase_subject(child: &Child) {
     );
     child.stop("lease");
     drop((kept, lease));
+    lock(child, vault, session);
+}
+
+pub(crate) fn quotas(child: &Child) {
+    let vault = child.open();
+    let session = unlock(child, &vault);
+    let ids = fill(child, &session);
+    session.pin(ids[0]).unwrap();
+    let quota = |class| Quota::new(child.kind(class).text()).records(3);
+    let quotas = [quota(Class::Emergency), quota(Class::Standard)];
+    assert_eq!(session.set_quotas(&quotas).unwrap(), 33);
+    drop(quotas);
+    // The session remembers them for what is put later.
     lock(child, vault, session);
 }
 
