@@ -225,19 +225,50 @@ fn read_dose(dir: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(dose.body()).into_owned())
 }
 
-/// T7, A7: the parameters that stretch the passphrase are lowered, or raised until nothing opens.
+/// T7, A4: the parameters that stretch the passphrase are lowered, so that a guess costs nothing.
 #[test]
 fn a_header_with_other_costs_is_refused() {
-    let victim = Victim::new();
-    let cheaper = |name: &str| {
-        let path = victim.dir().join(name);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let text = text.replace("argon2id:19456:2:1", "argon2id:8:1:1");
-        std::fs::write(&path, text).unwrap();
+    let is_cheap = |dir: &PathBuf| {
+        for name in ["header", "header.2", "kdf"] {
+            let path = dir.join(name);
+            let Ok(text) = std::fs::read_to_string(&path) else {
+                continue;
+            };
+            assert!(text.contains("19456:2:1"));
+            std::fs::write(&path, text.replace("19456:2:1", "8:1:1")).unwrap();
+        }
+        stretches(dir) == Some(8)
     };
-    ["header", "header.2"].into_iter().for_each(cheaper);
+    // An app that keeps what it stretches with beside its database, and believes it.
+    let weaker = plain_app();
+    std::fs::write(weaker.vault().join("kdf"), "19456:2:1").unwrap();
+    try_both(is_cheap, &Victim::new().dir(), &weaker.vault());
+    let victim = Victim::new();
+    assert_eq!(stretches(&victim.dir()), Some(19_456));
+    is_cheap(&victim.dir());
     let refused = Vault::open(victim.dir()).unwrap_err().kind();
     assert_eq!(refused, ErrorKind::KdfParametersRefused);
+}
+
+/// With how many KiB a passphrase is stretched there, if at all.
+fn stretches(dir: &Path) -> Option<u32> {
+    let Ok(kept) = std::fs::read_to_string(dir.join("kdf")) else {
+        let slots = Vault::open(dir).ok()?.slots();
+        return slots
+            .iter()
+            .find_map(|slot| slot.kdf)
+            .map(|cost| cost.memory_kib());
+    };
+    let mut numbers = kept.split(':').map(|number| number.parse().unwrap());
+    let mut next = || numbers.next().unwrap();
+    let cost = argon2::Params::new(next(), next(), next(), Some(32)).unwrap();
+    let (memory, version) = (cost.m_cost(), argon2::Version::V0x13);
+    let argon = argon2::Argon2::new(argon2::Algorithm::Argon2id, version, cost);
+    let mut key = [0; 32];
+    argon
+        .hash_password_into(WORDS.as_bytes(), &[7; 16], &mut key)
+        .unwrap();
+    Some(memory)
 }
 
 /// T7, A4: a contact's key is exchanged in the header, or a contact is added.
