@@ -285,7 +285,11 @@ fn a_process_that_meets_a_huge_header() {
     let error = Vault::open(&dir).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::HeaderDamaged);
     let grown = peak_memory() - before;
-    assert!(grown < 2 * 1024, "{grown} KiB for a header that is refused");
+    // Far less than a header of this length, and more than the pages of code that are met on the way.
+    assert!(
+        grown < 16 * 1024,
+        "{grown} KiB for a header that is refused"
+    );
 }
 
 #[test]
