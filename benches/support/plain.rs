@@ -362,7 +362,7 @@ struct NewRow<'a> {
 /// What is read: every column, since an app shows a record with its times and identity.
 struct Found {
     _id: [u8; 16],
-    _numbers: [i64; 8],
+    _numbers: [i64; 9],
     _client: (Option<i64>, Option<Vec<u8>>, Option<i64>),
     body: Vec<u8>,
 }
@@ -380,9 +380,10 @@ impl Found {
                 row.get(6)?,
                 row.get(7)?,
                 row.get(8)?,
+                row.get(12)?,
             ],
             _client: (row.get(9)?, row.get(10)?, row.get(11)?),
-            body: row.get(12)?,
+            body: row.get(13)?,
         })
     }
 }
