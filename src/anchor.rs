@@ -4,6 +4,8 @@
 //! **Never** keeps anything itself, or holds a secret: the state is counters and hashes.
 //! **Format** docs/spec/08-anchor.md.
 
+use std::cmp::Reverse;
+
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::id::{SlotId, VaultId};
@@ -46,7 +48,7 @@ pub trait Anchor: Send + Sync {
     /// of access returns an error.
     fn load(&self) -> std::result::Result<Option<Vec<u8>>, AnchorError>;
 
-    /// Keeps these bytes (170 to 442 of them) in the place of what was stored before. When it returns, they
+    /// Keeps these bytes (170 to 714 of them) in the place of what was stored before. When it returns, they
     /// outlive the process and the device's power.
     ///
     /// # Errors
@@ -94,12 +96,14 @@ pub(crate) struct Try {
 }
 
 impl Tries {
-    const MOST: usize = 16;
+    const MOST: usize = 32;
     const NONE: Self = Self([None; Self::MOST]);
 
-    /// The first 16 of these, in the order of their slots.
+    /// The 32 of these that failed most often, in the order of their slots.
     pub(crate) fn of(tries: impl Iterator<Item = Try>) -> Self {
         let mut sorted: Vec<_> = tries.filter(|tried| tried.failures > 0).collect();
+        sorted.sort_unstable_by_key(|tried| (Reverse(tried.failures), tried.slot));
+        sorted.truncate(Self::MOST);
         sorted.sort_unstable_by_key(|tried| tried.slot);
         let mut all = Self::NONE;
         for (place, tried) in all.0.iter_mut().zip(sorted) {
@@ -181,7 +185,7 @@ impl Anchored {
             bytes.extend_from_slice(&mark.link);
         }
         let tries: Vec<_> = self.tries.iter().collect();
-        bytes.push(u8::try_from(tries.len()).expect("there are 16 at the most"));
+        bytes.push(u8::try_from(tries.len()).expect("there are 32 at the most"));
         for tried in tries {
             bytes.extend_from_slice(&tried.slot.to_bytes());
             bytes.push(tried.failures);

@@ -19,6 +19,8 @@ pub struct Seen {
     pub entries: u64,
     /// What the last of them is told by.
     pub link: [u8; 32],
+    /// What the first key of the trail came in, which is the same in all evidence of a vault.
+    pub mail: [u8; 81],
 }
 
 /// What an auditor found.
@@ -50,18 +52,24 @@ impl AuditorKey {
     ///
     /// Whoever opens Priority can leave out the newest entries. That is found where an earlier
     /// evidence had them: ask for it often, and keep [`Examined::seen`].
+    ///
+    /// The first evidence of a vault is taken on trust: with the public key alone anybody can write
+    /// one, of a trail that there never was. Take it when the vault is made, and compare
+    /// [`Examined::vault`]. From then on another trail is [not what was seen](Examined::not_seen).
     pub fn examine(&self, evidence: &[u8], before: Option<&Seen>) -> Result<Examined> {
         let mut reader = Reader::over(evidence);
         let (vault, mail) = head(&mut reader).map_err(|_| ErrorKind::InvalidEvidence)?;
-        let mut chain = self.begin(vault, mail)?;
+        let mut chain = self.begin(vault, Sealed::from_stored(mail.to_vec()))?;
+        let is_another = before.is_some_and(|before| before.mail != mail);
         let mut found = Examined {
             vault,
             entries: Vec::new(),
             first_wrong: None,
-            not_seen: before.is_some_and(|before| before.entries > 0),
+            not_seen: is_another || before.is_some_and(|before| before.entries > 0),
             seen: Seen {
                 entries: 0,
                 link: [0; 32],
+                mail,
             },
         };
         while reader.left() > 0 {
@@ -81,6 +89,7 @@ impl AuditorKey {
             found.seen = Seen {
                 entries: number,
                 link: seal.link,
+                mail,
             };
             if before == Some(&found.seen) {
                 found.not_seen = false;
@@ -90,13 +99,12 @@ impl AuditorKey {
     }
 }
 
-fn head(reader: &mut Reader<'_>) -> Result<(VaultId, Sealed)> {
+fn head(reader: &mut Reader<'_>) -> Result<(VaultId, [u8; MAIL])> {
     if reader.prefixed()? != LABEL {
         return Err(ErrorKind::InvalidEvidence.into());
     }
     let vault = VaultId::from_bytes(reader.array()?);
-    let mail = reader.array::<MAIL>()?.to_vec();
-    Ok((vault, Sealed::from_stored(mail)))
+    Ok((vault, reader.array()?))
 }
 
 fn entry<'a>(reader: &mut Reader<'a>) -> Result<([u8; 16], &'a [u8])> {
@@ -108,4 +116,47 @@ pub(crate) fn evidence_head(vault: VaultId, mail: &Sealed) -> Vec<u8> {
     let length = u32::try_from(LABEL.len()).expect("the label is short");
     let length = length.to_le_bytes();
     [&length[..], LABEL, &vault.to_bytes(), mail.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actor::Actor;
+    use crate::audit::{Entry, Event};
+    use crate::keys::{Chain, seal_to_auditor};
+
+    fn evidence_of(auditor: &AuditorKey, vault: VaultId, events: &[Event]) -> Vec<u8> {
+        let mut chain = Chain::make(vault, Class::Priority).unwrap();
+        let mail = seal_to_auditor(&auditor.public_key(), &chain, vault).unwrap();
+        let mut evidence = evidence_head(vault, &mail);
+        for event in events {
+            let mut entry = Entry::done(&Actor::unnamed(), event.clone());
+            entry.at = crate::time::Timestamp::from_micros(5);
+            let event = codec::encode(&entry);
+            let seal = chain.append(event.expose());
+            evidence.extend_from_slice(&seal.mac);
+            evidence.extend_from_slice(&u32::try_from(event.expose().len()).unwrap().to_le_bytes());
+            evidence.extend_from_slice(event.expose());
+        }
+        evidence
+    }
+
+    /// The honest trail is VaultMade, LeaseEnded, Tampered. After the auditor has seen two entries,
+    /// somebody who opens Priority has the third say something else, and all MACs made anew from a
+    /// first key of their own, newly sealed to the auditor.
+    #[test]
+    fn another_first_key_is_not_what_was_seen() {
+        let auditor = AuditorKey::make().unwrap();
+        let vault = VaultId::from_bytes([7; 16]);
+        let honest = evidence_of(&auditor, vault, &[Event::VaultMade, Event::LeaseEnded]);
+        let seen = auditor.examine(&honest, None).unwrap().seen;
+        let forged = [Event::VaultMade, Event::LeaseEnded, Event::EmergencyNoticed];
+        let forged = evidence_of(&auditor, vault, &forged);
+        let found = auditor.examine(&forged, Some(&seen)).unwrap();
+        assert!(found.not_seen);
+        let control = [Event::VaultMade, Event::LeaseEnded];
+        let control = evidence_of(&auditor, vault, &control);
+        assert!(auditor.examine(&control, Some(&seen)).unwrap().not_seen);
+        assert!(!auditor.examine(&honest, Some(&seen)).unwrap().not_seen);
+    }
 }

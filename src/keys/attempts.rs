@@ -1,6 +1,7 @@
 //! How often a key slot was tried in vain, as it is kept beside the header (spec 07), and how long
 //! the next try has to wait.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -16,6 +17,15 @@ pub(crate) struct Attempts {
     failed: Vec<(SlotId, Failed)>,
     /// What a slot has that the table does not name.
     others: Failed,
+}
+
+/// The slots that there are.
+#[derive(Clone, Copy)]
+pub(crate) enum Slots<'a> {
+    /// Copies of the header name them, which anybody may have written.
+    Named(&'a [SlotId]),
+    /// A key vouches for the header.
+    Vouched(&'a [SlotId]),
 }
 
 /// The failed attempts of one slot since the last that succeeded.
@@ -107,6 +117,11 @@ impl Attempts {
         }
     }
 
+    /// Whether the table is numbered as no vault comes to: it begins anew, in a new file.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.sequence >= SPENT
+    }
+
     /// Writes down what a slot has now.
     pub(crate) fn set(&mut self, slot: SlotId, now: Failed) {
         self.failed.retain(|(id, _)| *id != slot);
@@ -128,22 +143,38 @@ impl Attempts {
         self.others = Failed::NONE;
         for tried in tries.iter() {
             let count = u32::from(tried.failures);
-            if self.of(tried.slot).count < count {
-                let (guessed, at) = (false, tried.at);
+            let known = self.of(tried.slot);
+            let at = match known.count == count {
+                true => known.at.max(tried.at),
+                false => tried.at,
+            };
+            if known.count <= count {
+                let guessed = false;
                 self.set(tried.slot, Failed { count, guessed, at });
             }
         }
     }
 
-    /// The next version of the table, without slots that are gone, as the file's record and the
-    /// place where that goes: over the older of the two.
-    pub(crate) fn next(&mut self, slots: &[SlotId]) -> (usize, Vec<u8>) {
-        for slot in slots {
+    /// The next version of the table as the file's record, and the place where that goes: over the
+    /// older of the two. A slot that no copy of the header names keeps what it has until a key
+    /// vouches for the header, or there is no room: then those that failed least often go.
+    pub(crate) fn next(&mut self, slots: Slots<'_>) -> (usize, Vec<u8>) {
+        let (Slots::Named(ids) | Slots::Vouched(ids)) = slots;
+        for slot in ids {
             self.set(*slot, self.of(*slot));
         }
-        self.failed.retain(|(id, _)| slots.contains(id));
+        let named = |id: &SlotId| ids.contains(id);
+        if let Slots::Vouched(_) = slots {
+            self.failed.retain(|(id, _)| named(id));
+        }
+        self.failed
+            .sort_by_key(|(id, failed)| (!named(id), Reverse(failed.count)));
+        self.failed.truncate(MOST_SLOTS);
         self.others = Failed::NONE;
-        self.sequence += 1;
+        self.sequence = match self.is_spent() {
+            true => 1,
+            false => self.sequence + 1,
+        };
         let at = if self.sequence.is_multiple_of(2) {
             0
         } else {
@@ -218,7 +249,9 @@ impl Attempts {
 
 const NAME: &[u8; 16] = b"vitalock/1/tries";
 const GUESSED: u64 = 1 << 32;
-const MOST_SLOTS: usize = Header::MAX_SLOTS;
+const SPENT: u64 = 1 << 63;
+/// As many as two copies of the header can name, of which one may be forged.
+const MOST_SLOTS: usize = 2 * Header::MAX_SLOTS;
 const CHECKED: usize = NAME.len() + 16 + MOST_SLOTS * 24;
 
 #[cfg(test)]
@@ -312,7 +345,7 @@ mod tests {
             attempts.set(id(number % 16), failed(count, at));
             let slots: Vec<_> = (0..16).map(id).collect();
             let before = file.clone();
-            let (place, record) = attempts.next(&slots);
+            let (place, record) = attempts.next(Slots::Named(&slots));
             file[place..place + Attempts::RECORD].copy_from_slice(&record);
             let read = Attempts::read(&file).unwrap();
             assert_eq!(read, attempts);
@@ -325,10 +358,16 @@ mod tests {
                 assert!(read == Attempts::read(&before) || read.as_ref() == Some(&attempts));
             }
         }
-        // Slots that are gone are forgotten.
-        attempts.next(&[id(3)]);
-        assert_eq!(attempts.of(id(4)), Failed::NONE);
-        assert_eq!(attempts.of(id(3)).count, 35);
+        // Slots that are gone are forgotten once a key says so, or for want of room.
+        attempts.next(Slots::Named(&[id(3)]));
+        assert_eq!(attempts.of(id(4)).count, 36);
+        let crowd: Vec<_> = (100..131).map(id).collect();
+        attempts.next(Slots::Named(&crowd));
+        assert_eq!(attempts.failed.len(), 32);
+        assert_eq!(attempts.of(id(8)).count, 40, "it has failed most often");
+        assert_eq!(attempts.of(id(3)), Failed::NONE);
+        attempts.next(Slots::Vouched(&[id(3)]));
+        assert_eq!(attempts.of(id(8)), Failed::NONE);
     }
 
     #[test]
@@ -353,7 +392,7 @@ mod tests {
         // The first slot that is tried keeps what the others have.
         let mut unknown = Attempts::unknown();
         unknown.set(id(1), Failed::NONE);
-        unknown.next(&[id(1), id(2)]);
+        unknown.next(Slots::Named(&[id(1), id(2)]));
         assert_eq!(unknown.of(id(2)).count, 9);
         // And that they are guessed stays with them.
         let file = [unknown.encode(), unknown.encode()].concat();

@@ -92,7 +92,7 @@ impl Chain {
 
     /// The same without the key: the link of the next entry.
     pub(crate) fn follow(&mut self, event: &[u8]) -> [u8; 32] {
-        self.entries += 1;
+        self.entries = self.entries.saturating_add(1);
         self.link = link(self.vault, self.class, self.entries, &self.link, event);
         memory::scrub_stack::<{ memory::HASH_DEPTH }>();
         self.link

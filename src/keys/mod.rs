@@ -46,7 +46,7 @@ pub use passphrase::Passphrase;
 pub use policy::SessionPolicy;
 pub use share::{KeyShare, Purpose, ShareError, ShareSink};
 
-pub(crate) use attempts::{Attempts, Failed};
+pub(crate) use attempts::{Attempts, Failed, Slots};
 pub(crate) use auditor::seal_to_auditor;
 pub(crate) use chain::{Chain, Seal};
 pub(crate) use class_keys::{ClassKeys, TokenSpace};

@@ -10,6 +10,7 @@ use crate::anchor::{Anchor, Anchored, ClassMark, Tries};
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
 use crate::fs::VaultDir;
+use crate::id::VaultId;
 
 /// What is taken for fresh when a vault is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,7 @@ impl Freshness {
         if anchor.is_none() && header.anchored {
             return Err(ErrorKind::AnchorMissing.into());
         }
-        let known = self.kept_outside(opening)?;
+        let known = self.kept_outside(opening, header.vault)?;
         if known.is_none() && header.anchored && accept == Accept::Fresh {
             return Err(ErrorKind::AnchorMissing.into());
         }
@@ -176,12 +177,16 @@ impl Freshness {
     /// # Errors
     ///
     /// [`ErrorKind::AnchorUnavailable`], [`ErrorKind::UnsupportedFormat`].
-    pub(super) fn kept_outside(&self, opening: &Opening) -> Result<Option<Anchored>> {
+    pub(super) fn kept_outside(
+        &self,
+        opening: &Opening,
+        vault: VaultId,
+    ) -> Result<Option<Anchored>> {
         let Some(anchor) = opening.anchor() else {
             return Ok(None);
         };
         let loaded = anchor.load().map_err(|_| ErrorKind::AnchorUnavailable)?;
-        match loaded.map(|bytes| Anchored::decode(&bytes, opening.vault())) {
+        match loaded.map(|bytes| Anchored::decode(&bytes, vault)) {
             Some(Err(error)) if error.kind() != ErrorKind::AnchorMissing => Err(error),
             Some(Ok(state)) => Ok(Some(state)),
             _ => Ok(None),
@@ -194,11 +199,11 @@ impl Freshness {
     /// # Errors
     ///
     /// [`ErrorKind::AnchorUnavailable`], [`ErrorKind::UnsupportedFormat`].
-    pub(super) fn mirror(&self, opening: &Opening, tries: Tries) -> Result<()> {
+    pub(super) fn mirror(&self, opening: &Opening, vault: VaultId, tries: Tries) -> Result<()> {
         let mut kept = self.kept();
         let held = match kept.active() {
             Some(_) => Some(kept.state),
-            None => self.kept_outside(opening)?,
+            None => self.kept_outside(opening, vault)?,
         };
         let anchor = kept.active().or_else(|| opening.anchor());
         let (Some(mut state), Some(anchor)) = (held, anchor) else {
@@ -208,7 +213,7 @@ impl Freshness {
             return Ok(());
         }
         state.tries = tries;
-        let stored = anchor.store(&state.encode(opening.vault()));
+        let stored = anchor.store(&state.encode(vault));
         stored.map_err(|_| ErrorKind::AnchorUnavailable)?;
         kept.state.tries = tries;
         Ok(())

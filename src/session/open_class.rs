@@ -75,7 +75,9 @@ impl OpenClass {
         let opened = sealing::open(keys.settings(), &settings_place(&keys), store.settings()?)?;
         let (keeps_history, is_audited) = match opened.expose() {
             [SETTINGS_CODEC, class, history @ (0 | 1), auditor @ ..]
-                if *class == keys.class().code() && [0, 32].contains(&auditor.len()) =>
+                if *class == keys.class().code()
+                    && (auditor.is_empty()
+                        || (auditor.len() == 32 && keys.class() == Class::Priority)) =>
             {
                 (*history == 1, !auditor.is_empty())
             }

@@ -246,6 +246,7 @@ impl Opening {
                     failure = Some(telling(failure, error));
                     continue;
                 }
+                let before = counted.len();
                 let count = || self.count(&copy.header, slot, &mut counted);
                 let opened = slot.open(vault, purpose, factors, count);
                 let opened = opened.and_then(|keys| {
@@ -255,21 +256,22 @@ impl Opening {
                 });
                 match opened {
                     Ok(found) => {
-                        self.forgive(&counted, Some(slot.id));
+                        self.forgive(vault, &counted, Some(slot.id));
                         return Ok(found);
                     }
                     // Whoever cancelled one prompt is not shown another.
                     Err(error) if error.kind() == ErrorKind::ShareCancelled => return Err(error),
-                    Err(error) => failure = Some(telling(failure, error)),
+                    Err(error) => {
+                        if error.kind() == ErrorKind::OutOfMemory && counted.len() > before {
+                            // This one was not tried after all.
+                            self.take_back(vault, &mut counted);
+                        }
+                        failure = Some(telling(failure, error));
+                    }
                 }
             }
         }
-        let failure = failure.unwrap_or_else(|| ErrorKind::NoMatchingSlot.into());
-        if failure.kind() == ErrorKind::OutOfMemory {
-            // Nothing was tried after all.
-            self.forgive(&counted, None);
-        }
-        Err(failure)
+        Err(failure.unwrap_or_else(|| ErrorKind::NoMatchingSlot.into()))
     }
 
     /// Makes both files say what the keys vouched for. What stops it, such as a full disk, does

@@ -76,7 +76,10 @@ fn opened(keys: &ClassKeys, rows: Vec<(i64, Sealed)>) -> Result<Vec<Numbered>> {
 fn unpack(keys: &ClassKeys, row: SegmentRow, asked: i64) -> Vec<Numbered> {
     let (first, last) = (row.first, row.last);
     match open_segment(keys, row) {
-        Ok(entries) => (first..).zip(entries.into_iter().map(Ok)).collect(),
+        Ok(entries) => {
+            let numbers = (0..).map(|at| first.saturating_add(at));
+            numbers.zip(entries.into_iter().map(Ok)).collect()
+        }
         Err(error) => vec![(asked.clamp(first.min(last), last), Err(error))],
     }
 }

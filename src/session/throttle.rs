@@ -7,8 +7,8 @@ use super::opening::Opening;
 use crate::anchor::Tries;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{FileName, VaultDir};
-use crate::id::SlotId;
-use crate::keys::{Attempts, Failed, Header, Slot};
+use crate::id::{SlotId, VaultId};
+use crate::keys::{Attempts, Failed, Header, Slot, Slots};
 
 /// The table of failed attempts.
 pub(crate) struct Table {
@@ -18,13 +18,19 @@ pub(crate) struct Table {
     /// What was written last is on the medium. While it is not, the other record may not be written:
     /// a loss of power could then tear both.
     flushed: bool,
-    /// What is kept outside the directory was asked for.
-    reached: bool,
+    /// Of which vault what is kept outside the directory was asked for.
+    reached: Option<VaultId>,
 }
 
 /// What a call has counted, with what was there before.
 #[derive(Default)]
 pub(super) struct Counted(Vec<(SlotId, Failed)>);
+
+impl Counted {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
 
 impl Table {
     /// Writes the table of a vault that is being made.
@@ -42,7 +48,7 @@ impl Table {
             attempts: Attempts::none(),
             whole: true,
             flushed: true,
-            reached: false,
+            reached: None,
         }
     }
 
@@ -59,9 +65,9 @@ impl Table {
             Err(error) => return Err(error),
         };
         Ok(Self {
-            whole: attempts.is_some(),
+            whole: attempts.as_ref().is_some_and(|table| !table.is_spent()),
             flushed: false,
-            reached: false,
+            reached: None,
             attempts: attempts.unwrap_or_else(Attempts::unknown),
         })
     }
@@ -70,7 +76,7 @@ impl Table {
     fn write(
         &mut self,
         dir: &VaultDir,
-        slots: &[SlotId],
+        slots: Slots<'_>,
         durable: bool,
         change: impl FnOnce(&mut Attempts),
     ) -> Result<()> {
@@ -103,7 +109,7 @@ impl Opening {
     /// [`ErrorKind::UnsupportedFormat`] for an anchor that a later version wrote.
     pub(super) fn admit(&self, header: &Header, slot: &Slot) -> Result<()> {
         if slot.kind.is_guessable() {
-            self.reach_anchor()?;
+            self.reach_anchor(header.vault)?;
         }
         let (table, now) = self.table_now();
         judge(&table, now, header, slot)
@@ -121,6 +127,7 @@ impl Opening {
             return Ok(());
         }
         let slots = self.slots_of_all_copies();
+        let slots = Slots::Named(&slots);
         let (mut table, at) = self.table_now();
         judge(&table, at, header, slot)?;
         let before = table.attempts.of(slot.id);
@@ -130,11 +137,12 @@ impl Opening {
             at,
             ..before
         };
-        self.with_dir(|dir| table.write(dir, &slots, true, |next| next.set(slot.id, now)))?;
-        if let Err(error) = self.freshness.mirror(self, table.attempts.tries()) {
+        self.with_dir(|dir| table.write(dir, slots, true, |next| next.set(slot.id, now)))?;
+        let tries = table.attempts.tries();
+        if let Err(error) = self.freshness.mirror(self, header.vault, tries) {
             // It is not tried, and so has not failed.
             let _ = self
-                .with_dir(|dir| table.write(dir, &slots, false, |next| next.set(slot.id, before)));
+                .with_dir(|dir| table.write(dir, slots, false, |next| next.set(slot.id, before)));
             return Err(error);
         }
         counted.0.push((slot.id, before));
@@ -153,14 +161,24 @@ impl Opening {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
+    /// Takes back what a call has counted last: there was no memory to try it.
+    pub(super) fn take_back(&self, vault: VaultId, counted: &mut Counted) {
+        let last = Counted(counted.0.pop().into_iter().collect());
+        self.forgive(vault, &last, None);
+    }
+
     /// Takes back what a call has counted, once it has succeeded: the slot that opened has no failed
     /// attempt any more, and others that were tried on the way have as many as before. Where it
     /// cannot be written, or is lost with the power, they have one more.
-    pub(super) fn forgive(&self, counted: &Counted, opened: Option<SlotId>) {
+    pub(super) fn forgive(&self, vault: VaultId, counted: &Counted, opened: Option<SlotId>) {
         if counted.0.is_empty() {
             return;
         }
         let slots = self.slots_of_all_copies();
+        let slots = match opened {
+            Some(_) => Slots::Vouched(&slots),
+            None => Slots::Named(&slots),
+        };
         let mut table = self.table();
         let forgiven = |next: &mut Attempts| {
             for (slot, before) in &counted.0 {
@@ -183,8 +201,9 @@ impl Opening {
                 next.set(*slot, back);
             }
         };
-        let _ = self.with_dir(|dir| table.write(dir, &slots, false, forgiven));
-        let _ = self.freshness.mirror(self, table.attempts.tries());
+        let _ = self.with_dir(|dir| table.write(dir, slots, false, forgiven));
+        let tries = table.attempts.tries();
+        let _ = self.freshness.mirror(self, vault, tries);
     }
 
     /// How often a slot failed, how long its next attempt has to wait, and whether it is disabled.
@@ -207,7 +226,7 @@ impl Opening {
         if table.attempts.is_from_before(now) {
             let change = |next: &mut Attempts| next.begin_anew(now);
             if self
-                .with_dir(|dir| table.write(dir, &slots, false, change))
+                .with_dir(|dir| table.write(dir, Slots::Named(&slots), false, change))
                 .is_err()
             {
                 table.attempts.begin_anew(now);
@@ -216,22 +235,23 @@ impl Opening {
         (table, now)
     }
 
-    /// Asks the anchor once how often the slots were tried in vain.
-    fn reach_anchor(&self) -> Result<()> {
+    /// Asks the anchor once how often the slots of a vault were tried in vain: of the one that a copy
+    /// of the header names, since another copy may be forged.
+    fn reach_anchor(&self, vault: VaultId) -> Result<()> {
         let mut table = self.table();
-        if table.reached {
+        if table.reached == Some(vault) {
             return Ok(());
         }
-        if let Some(state) = self.freshness.kept_outside(self)? {
+        if let Some(state) = self.freshness.kept_outside(self, vault)? {
             table.attempts.reach(&state.tries);
         }
-        table.reached = true;
+        table.reached = Some(vault);
         Ok(())
     }
 
     /// There may be more to know outside the directory.
     pub(super) fn look_outside_again(&self) {
-        self.table().reached = false;
+        self.table().reached = None;
     }
 
     /// What of the table is kept outside the directory.
@@ -262,7 +282,6 @@ impl Opening {
         let mut slots: Vec<_> = slots.map(|slot| slot.id).collect();
         slots.sort_unstable();
         slots.dedup();
-        slots.truncate(Header::MAX_SLOTS);
         slots
     }
 }
@@ -287,5 +306,7 @@ fn judge(table: &Table, now: i64, header: &Header, slot: &Slot) -> Result<()> {
 fn is_disabled(header: &Header, slot: &Slot, failed: Failed) -> bool {
     let recoverable = header.slots.iter().any(|slot| slot.kind.is_recovery());
     let ends = recoverable || header.wipes;
-    failed.count >= Attempts::MOST && slot.kind.is_everyday() && ends
+    // What is only guessed makes nothing but waits: one mistake after a table was lost ends no slot.
+    let counted = failed.count >= Attempts::MOST && !failed.guessed;
+    counted && slot.kind.is_everyday() && ends
 }

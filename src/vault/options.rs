@@ -94,7 +94,10 @@ impl Options {
     /// A child at play, or anybody who wishes the owner ill and has the device for three hours, can
     /// destroy everything, and the recovery code does not bring it back: only a backup does. Whoever
     /// has copied the files beforehand is stopped only by the platform key that is gone. Of slots
-    /// without a share nothing is destroyed that a copy does not still have.
+    /// without a share nothing is destroyed that a copy does not still have. The header that names
+    /// the platform keys is not vouched for when that happens: whoever writes the directory can put
+    /// keys of the same provider into it that are another vault's, and have those destroyed. Give
+    /// each vault a provider name of its own where a person has several.
     #[must_use]
     pub fn dangerous_wipe_after_ten_failures(mut self, wipe: bool) -> Self {
         self.wipes = wipe;

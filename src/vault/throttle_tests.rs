@@ -218,9 +218,12 @@ fn a_table_that_was_lost_wipes_nothing() {
     assert_eq!(scene.fail(), ErrorKind::UnlockFailed);
     assert_eq!(scene.slot().failed_attempts, 10);
     let scene = scene.open_again(|_| {});
+    scene.hands.put_seconds(7000);
+    assert_eq!(scene.fail(), ErrorKind::Throttled);
     scene.hands.put_seconds(9000);
-    assert_eq!(scene.fail(), ErrorKind::SlotDisabled);
+    assert_eq!(scene.fail(), ErrorKind::UnlockFailed);
     assert!(names(&scene).contains(&"header".to_owned()));
+    assert!(!scene.slot().disabled, "one mistake more ends nothing");
     let code = RecoveryCode::parse(scene.code.as_bytes()).unwrap();
     let old = Credentials::recovery(&code);
     assert!(

@@ -19,6 +19,7 @@ mod credentials;
 mod deposits;
 mod erasure;
 mod footprint;
+mod forged;
 mod lifecycle;
 mod memory_only;
 mod model;

@@ -541,7 +541,7 @@ def attempts(sequence, entries):
     record = b"vitalock/1/tries" + struct.pack("<QQ", sequence, len(entries))
     for slot, failures, when in entries:
         record += slot + struct.pack("<Qq", failures, when)
-    record = record.ljust(416, b"\0")
+    record = record.ljust(800, b"\0")
     return (record + hashlib.sha256(record).digest()).ljust(4096, b"\0")
 
 

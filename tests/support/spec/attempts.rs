@@ -13,7 +13,7 @@ pub fn table(entries: &[([u8; 8], u64, i64)]) -> Vec<u8> {
         record.extend(failures.to_le_bytes());
         record.extend(when.to_le_bytes());
     }
-    record.resize(416, 0);
+    record.resize(800, 0);
     record.extend(Sha256::digest(&record));
     record.resize(4096, 0);
     record.repeat(2)

@@ -168,6 +168,17 @@ impl<'a> Insider<'a> {
         }
     }
 
+    pub fn segment(&self, last: u64, plain: &[u8]) -> Vec<u8> {
+        self.envelope(&self.keys.entries, 14, last, plain)
+    }
+
+    pub fn with_auditor(&self, settings: &[u8]) -> Vec<u8> {
+        let mut plain = open(&self.keys.settings, &self.place(6, 1), settings).unwrap();
+        assert_eq!(plain.len(), 3);
+        plain.extend([9; 32]);
+        self.envelope(&self.keys.settings, 6, 1, &plain)
+    }
+
     fn place(&self, table: u8, number: u64) -> Vec<u8> {
         [
             &lp(b"vitalock/1/row")[..],
@@ -224,6 +235,17 @@ impl Forged {
         let mac = hmac(&step[32..], &self.link);
         let plain = [&[1], &self.link[..], &mac[..16], &event].concat();
         insider.envelope(&insider.keys.entries, 9, entry.number, &plain)
+    }
+
+    pub fn appended_state(&self, insider: &Insider<'_>) -> Vec<u8> {
+        let mut state = self.state.clone();
+        let count = u64::from_le_bytes(state[41..49].try_into().unwrap()) + 1;
+        state[41..49].copy_from_slice(&count.to_le_bytes());
+        state[49..81].copy_from_slice(&self.link);
+        let info = [lp(b"vitalock/1/audit-step"), vec![insider.keys.class]].concat();
+        let step = hkdf(&insider.vault, &self.key, &info, 64);
+        state[81..113].copy_from_slice(&step[..32]);
+        insider.envelope(&insider.keys.settings, 6, 2, &state)
     }
 
     /// The state that goes with it.

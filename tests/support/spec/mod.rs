@@ -219,6 +219,10 @@ impl Header {
         hmac(&keys.header_mac, &self.text.as_bytes()[..*start]) == *mac
     }
 
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     pub fn vault_line(&self) -> String {
         format!("vault {}", hex(&self.vault))
     }
