@@ -41,6 +41,7 @@ enum Detail {
     Invalidated(InvalidationReason),
     RetryAfter(Duration),
     JsonPath(Box<str>),
+    Parameter(&'static str),
 }
 
 impl Error {
@@ -90,6 +91,14 @@ impl Error {
         }
     }
 
+    /// Which search parameter the fault is with: its official code, never what the search said.
+    pub fn search_parameter(&self) -> Option<&'static str> {
+        match self.detail {
+            Detail::Parameter(code) => Some(code),
+            _ => None,
+        }
+    }
+
     pub(crate) fn os(kind: ErrorKind, code: i32) -> Self {
         Self {
             kind,
@@ -115,6 +124,13 @@ impl Error {
         Self {
             kind: ErrorKind::Throttled,
             detail: Detail::RetryAfter(wait),
+        }
+    }
+
+    pub(crate) fn at_parameter(kind: ErrorKind, code: &'static str) -> Self {
+        Self {
+            kind,
+            detail: Detail::Parameter(code),
         }
     }
 
@@ -151,6 +167,7 @@ impl fmt::Display for Error {
             Detail::Invalidated(InvalidationReason::Other) => Ok(()),
             Detail::RetryAfter(wait) => write!(f, " (for {} s)", wait.as_secs().saturating_add(1)),
             Detail::JsonPath(path) => write!(f, " (at {path})"),
+            Detail::Parameter(code) => write!(f, " (at {code})"),
         }
     }
 }
@@ -273,6 +290,11 @@ kinds! {
     RecoveryNotConfirmed => "the code typed back is not the one shown",
     /// The vault, or a part of it, is older than what was anchored: an older copy was put back.
     RollbackDetected => "the vault is older than it was",
+    /// A search string is not one: its type or a parameter is not known, or a value is not of the
+    /// parameter's kind. [`Error::search_parameter`] says which, where it is a known one.
+    SearchInvalid => "the search is not valid",
+    /// A search asks for something of FHIR that this version does not do.
+    SearchUnsupported => "the search is not supported",
     /// A session of this vault is already open; clone that one.
     SessionActive => "the vault is already unlocked",
     /// The person or the platform cancelled the release of the share.

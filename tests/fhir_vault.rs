@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use support::{Keystore, Scratch, data, make_vault, words};
-use vitalock::fhir::{Reader, Resource};
+use vitalock::fhir::{CONTENT_TYPE, Reader, Resource};
 use vitalock::{
     Batch, Class, Credentials, Outcome, Query, Record, RecordId, Session, Stored, Timestamp, Vault,
 };
@@ -229,7 +229,7 @@ fn check(record: &Record, resource: &Resource<'_>) {
     assert_eq!(record.kind(), resource.kind());
     assert_eq!(record.subject_name(), resource.subject());
     assert_eq!(record.effective_time(), resource.effective());
-    assert_eq!(record.body_type(), "application/fhir+json");
+    assert_eq!(record.body_type(), CONTENT_TYPE);
 }
 
 fn ids(stored: &[Stored]) -> impl Iterator<Item = RecordId> {

@@ -6,6 +6,7 @@
 
 use super::date::{self, Interval};
 use super::object::{Members, Step, Trail, text};
+use super::search::outer_limits;
 
 /// The first of the resource's dates that can be used.
 pub(super) fn effective(
@@ -33,7 +34,7 @@ pub(super) fn effective(
     Ok(None)
 }
 
-/// What a date, a Period, the first event of a Timing or a Specimen's collection covers.
+/// What a date, a Period, a Timing from its first to its last moment or a Specimen's collection covers.
 fn covered(name: &str, value: &str, trail: &mut Trail) -> Parsed<Option<Interval>> {
     if !value.starts_with('{') {
         return Ok(text(value).and_then(|date| date::interval(&date)));
@@ -50,18 +51,15 @@ fn covered(name: &str, value: &str, trail: &mut Trail) -> Parsed<Option<Interval
             None => Ok(None),
         };
     }
-    let members = Members::read(value, &["start", "end", "event"], trail)?;
-    if let Some(events) = members.value("event") {
-        return Ok(first_text(events).and_then(date::interval));
+    let members = Members::read(value, &["start", "end", "event", "repeat"], trail)?;
+    if ["event", "repeat"]
+        .iter()
+        .any(|name| members.value(name).is_some())
+    {
+        return Ok(outer_limits(value));
     }
     let (start, end) = (members.text("start"), members.text("end"));
     Ok(date::period(start.as_deref(), end.as_deref()))
-}
-
-/// The first of a list of strings, if it has no escapes: a date has none.
-fn first_text(list: &str) -> Option<&str> {
-    let first = list.strip_prefix('[')?.trim_start().strip_prefix('"')?;
-    Some(first.split_once('"')?.0)
 }
 
 /// The members of a resource that are read.
@@ -165,7 +163,7 @@ mod tests {
             (
                 "Observation",
                 "effectiveTiming",
-                r#"{"event": [ "2020-01-02", "2021"]}"#,
+                r#"{"event": [ "2020-01-02"]}"#,
             ),
             ("Condition", "onsetPeriod", period),
             ("Procedure", "performedDateTime", time),

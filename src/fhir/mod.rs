@@ -13,8 +13,11 @@ mod object;
 mod read;
 mod resource;
 mod scan;
+pub(crate) mod search;
 mod text;
 
 pub use limits::Limits;
 pub use read::Reader;
-pub use resource::Resource;
+pub use resource::{CONTENT_TYPE, Resource};
+pub use search::{SearchParameter, search_parameters};
+pub(crate) use text::Text;

@@ -17,6 +17,11 @@ use crate::error::ErrorKind;
 use crate::records::Record;
 use crate::time::Timestamp;
 
+/// The content type of records that are FHIR R4 resources, and so are found by
+/// [`Session::search`](crate::Session::search). The body of such a record is a resource of the
+/// record's kind: see [`Resource::to_record`]. Any other content type, `application/fhir+json` by itself too, says nothing of a body.
+pub const CONTENT_TYPE: &str = "application/fhir+json; fhirVersion=4.0";
+
 /// A FHIR resource, borrowed from the document it came in.
 ///
 /// # Examples
@@ -76,8 +81,7 @@ impl<'a> Resource<'a> {
     /// The resource as a record to put: its bytes as they stand, its kind, subject and effective
     /// time. Put again, it is stored again; see [`to_record_from`](Self::to_record_from).
     pub fn to_record(&self) -> Record {
-        let mut record =
-            Record::new(&self.kind, self.json.as_bytes()).content_type("application/fhir+json");
+        let mut record = Record::new(&self.kind, self.json.as_bytes()).content_type(CONTENT_TYPE);
         if let Some(subject) = self.subject() {
             record = record.subject(subject);
         }

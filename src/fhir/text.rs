@@ -10,14 +10,14 @@ use crate::secret::{SecretBytes, SecretText};
 
 /// Text that stands in the document, or that was made and is wiped.
 #[derive(Clone)]
-pub(super) enum Text<'a> {
+pub(crate) enum Text<'a> {
     Lent(&'a str),
     Made(SecretText),
 }
 
 impl Text<'_> {
     /// The parts one after another.
-    pub(super) fn joined(parts: &[&str]) -> Self {
+    pub(crate) fn joined(parts: &[&str]) -> Self {
         let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
         let bytes = SecretBytes::concatenation(&parts);
         let text = std::str::from_utf8(bytes.expose()).expect("texts make a text");

@@ -17,6 +17,7 @@ pub(crate) enum TokenSpace {
     Subject,
     Client,
     NoSubject,
+    Search,
 }
 
 impl TokenSpace {
@@ -27,6 +28,7 @@ impl TokenSpace {
             Self::Subject => 3,
             Self::Client => 4,
             Self::NoSubject => 5,
+            Self::Search => 6,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::classes::{OpenClasses, Reach};
+use super::found_by::check_resource;
 use super::intent::{self, Step};
 use super::live::Inner;
 use super::open_class::{OpenClass, is_expired};
@@ -37,6 +38,7 @@ fn change(inner: &Inner, reach: Reach, batch: &Batch) -> Result<(Vec<Stored>, bo
     for change in &batch.changes {
         if let Change::Put(record) = change {
             record.check()?;
+            check_resource(record)?;
         }
     }
     inner.changing(reach, |open| {

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use super::classes::{OpenClasses, Reach};
 use super::commit::{Fresh, existing, put};
+use super::found_by::check_resource;
 use super::handle::Session;
 use super::intent::{self, Step};
 use super::live::Inner;
@@ -54,6 +55,7 @@ impl Session {
 /// Puts a record of Priority where it waits for a lease; its identity.
 fn deposit(inner: &Inner, reach: Reach, record: &Record) -> Result<RecordId> {
     record.check()?;
+    check_resource(record)?;
     if record.class != Class::Priority || record.stored.is_some() {
         return Err(ErrorKind::InvalidRecord.into());
     }
@@ -243,7 +245,9 @@ pub(super) fn open_deposit(
     let mut steps = steps.into_iter();
     match (steps.next(), steps.next()) {
         (Some(Step::Put(record)), None)
-            if record.check().is_ok() && record.stored.is_some_and(|own| own.id == row.id) =>
+            if record.check().is_ok()
+                && check_resource(&record).is_ok()
+                && record.stored.is_some_and(|own| own.id == row.id) =>
         {
             Ok((by, *record))
         }

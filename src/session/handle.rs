@@ -321,7 +321,7 @@ impl Session {
     ///
     /// Those of the session.
     pub fn count(&self, query: &Query) -> Result<u64> {
-        super::matches::count(self.inner(), self.reach, query)
+        super::asked::count(self.inner(), self.reach, query)
     }
 
     /// Opens every record and earlier revision, compares every index with its table, adds up the rows,

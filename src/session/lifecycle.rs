@@ -152,3 +152,19 @@ impl Opening {
         *place = new;
     }
 }
+
+impl Inner {
+    /// To be asked between the steps of what takes long: locking does not wait for the end of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Locked`].
+    pub(super) fn go_on(&self) -> Result<()> {
+        self.watch.enforce();
+        let pausing = self.opening.pausing.load(Ordering::Acquire);
+        match self.watch.ended().is_some() || pausing {
+            true => Err(ErrorKind::Locked.into()),
+            false => Ok(()),
+        }
+    }
+}

@@ -4,17 +4,19 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use super::asked::{asked_for, scan, wanted};
 use super::classes::{OpenClasses, Reach};
 use super::live::Inner;
 use super::located::Waiting;
 use super::open_class::{OpenClass, is_expired};
+use super::source::Source;
 use crate::class::Class;
 use crate::error::{Error, ErrorKind, Result};
-use crate::keys::TokenSpace;
-use crate::records::{Cursor, Mark, NO_EFFECTIVE_TIME, Query, Record};
+use crate::fhir::search::Request;
+use crate::records::{Cursor, Mark, Query, Record};
 use crate::sealing::{self, Context, Table};
 use crate::secret::SecretText;
-use crate::storage::{Direction, Order, Position, Row, Scan};
+use crate::storage::{Direction, Order, Position, Row};
 use crate::time::Timestamp;
 
 /// The records that match a query, in its order. Each is decrypted when it is asked for, and each
@@ -26,25 +28,29 @@ use crate::time::Timestamp;
 /// record had when the query was made finds nothing later.
 #[must_use = "nothing is read before the iterator is asked"]
 pub struct Matches {
-    inner: Weak<Inner>,
-    reach: Reach,
-    direction: Direction,
+    pub(super) inner: Weak<Inner>,
+    pub(super) reach: Reach,
+    pub(super) direction: Direction,
     /// The query in the spelling that cursors are bound to. None of its own words is kept.
-    fingerprint: String,
+    pub(super) fingerprint: String,
     /// The query names no kind, so that its caller needs access to any.
-    any_kind: bool,
+    pub(super) any_kind: bool,
     /// Where the last record that was handed out, or had expired by then, stands.
-    last: Option<Mark>,
-    streams: Vec<Stream>,
+    pub(super) last: Option<Mark>,
+    pub(super) streams: Vec<Stream>,
+    /// A search whose finds have to be confirmed.
+    pub(super) confirm: Option<Request>,
+    /// How many more are handed out.
+    pub(super) left: usize,
     /// Why it could not begin; whoever asks for the first record is told.
-    failure: Option<Error>,
-    ended: bool,
+    pub(super) failure: Option<Error>,
+    pub(super) ended: bool,
 }
 
 /// One class's matches: the rows fetched and not yet handed out.
-struct Stream {
+pub(super) struct Stream {
     class: Class,
-    scan: Option<Scan>,
+    source: Option<Source>,
     rows: VecDeque<(Position, Waiting)>,
     /// How often the class had erased something when the rows were fetched.
     erasures: u64,
@@ -82,6 +88,8 @@ impl Matches {
             any_kind: query.kind.is_none(),
             last: None,
             streams: Vec::new(),
+            confirm: None,
+            left: usize::MAX,
             failure: None,
             ended: false,
         }
@@ -90,29 +98,29 @@ impl Matches {
     /// Looks up what the query names, so that none of its words is kept.
     fn start(&mut self, inner: &Inner, query: &Query, cursor: Option<&Cursor>) -> Result<()> {
         inner.with(self.reach, |open| {
-            let (keys, place) = cursor_place(open)?;
+            let (keys, _) = cursor_place(open)?;
             self.fingerprint = query.fingerprint(keys);
-            if let Some(cursor) = cursor {
-                let kind = &self.fingerprint;
-                let sealed = cursor.to_sealed().ok_or(ErrorKind::InvalidCursor)?;
-                let opened = sealing::open(keys.cursor(), &Context { kind, ..place }, sealed)
-                    .map_err(|_| ErrorKind::InvalidCursor)?;
-                let mark = Mark::decode(opened.expose()).ok_or(ErrorKind::InvalidCursor)?;
-                self.last = Some(mark);
-            }
+            self.go_on_from(open, cursor)?;
             for class in wanted(open, self.reach, query) {
                 inner.tally_query(self.reach, class.class(), &asked_for(query));
-                self.streams.push(Stream {
-                    class: class.class(),
-                    scan: scan(class, query)?,
-                    rows: VecDeque::new(),
-                    erasures: 0,
-                    exhausted: false,
-                    page: FIRST_PAGE,
-                });
+                let source = scan(class, query)?.map(Source::Scan);
+                self.streams.push(Stream::of(class.class(), source));
             }
             Ok(())
         })
+    }
+
+    /// Goes on where a cursor says that a page of the same query ended.
+    pub(super) fn go_on_from(&mut self, open: &OpenClasses, cursor: Option<&Cursor>) -> Result<()> {
+        let Some(cursor) = cursor else { return Ok(()) };
+        let (keys, place) = cursor_place(open)?;
+        let kind = &self.fingerprint;
+        let sealed = cursor.to_sealed().ok_or(ErrorKind::InvalidCursor)?;
+        let opened = sealing::open(keys.cursor(), &Context { kind, ..place }, sealed)
+            .map_err(|_| ErrorKind::InvalidCursor)?;
+        let mark = Mark::decode(opened.expose()).ok_or(ErrorKind::InvalidCursor)?;
+        self.last = Some(mark);
+        Ok(())
     }
 
     /// Where the matches handed out so far end, to go on from later; `None` before the first.
@@ -136,6 +144,12 @@ impl Matches {
     /// The session, where a handle of it is left.
     fn session(&self) -> Result<Arc<Inner>> {
         self.inner.upgrade().ok_or_else(|| ErrorKind::Locked.into())
+    }
+
+    fn confirms(&self, record: &Record) -> bool {
+        let json = || std::str::from_utf8(record.body()).ok();
+        let confirm = self.confirm.as_ref();
+        confirm.is_none_or(|request| json().is_some_and(|json| request.confirms(json)))
     }
 
     fn advance(&mut self) -> Result<Option<Record>> {
@@ -164,9 +178,13 @@ impl Matches {
                     false => kind.clone(),
                 };
                 session.admit(open, self.reach, class, &asked_for)?;
-                session.release(mark.class, 1)?;
                 let id = located.row.id;
                 let record = class.open_row(located)?;
+                if !self.confirms(&record) {
+                    session.go_on()?;
+                    continue;
+                }
+                session.release(mark.class, 1)?;
                 session.tally(self.reach, mark.class, &kind, id);
                 return Ok(Some(record));
             }
@@ -207,12 +225,15 @@ impl Iterator for Matches {
         }
         let next = match self.failure.take() {
             Some(failure) => Some(Err(failure)),
+            None if self.left == 0 => None,
             None => self.advance().transpose(),
         };
+        self.left = self.left.saturating_sub(1);
         // After an error or the end there is nothing more: a caller that ignores errors stops too.
         self.ended = !matches!(next, Some(Ok(_)));
         if self.ended {
             self.streams.clear();
+            self.confirm = None;
         }
         next
     }
@@ -225,22 +246,33 @@ impl fmt::Debug for Matches {
 }
 
 impl Stream {
+    pub(super) fn of(class: Class, source: Option<Source>) -> Self {
+        Self {
+            class,
+            source,
+            rows: VecDeque::new(),
+            erasures: 0,
+            exhausted: false,
+            page: FIRST_PAGE,
+        }
+    }
+
     /// Fetches the next page where none is left of the last, or where something was erased since.
     fn fill(&mut self, class: &OpenClass, after: Option<Position>) -> Result<()> {
         if self.erasures != class.erasures() {
             self.rows.clear();
         }
-        let Some(scan) = self
-            .scan
-            .filter(|_| self.rows.is_empty() && !self.exhausted)
-        else {
+        if !self.rows.is_empty() || self.exhausted {
+            return Ok(());
+        }
+        let Some(source) = &self.source else {
             return Ok(());
         };
         let (rows, erasures) = class.store.read(|reading| {
             // No erasure ends while a reader is at work.
             let erasures = class.erasures();
-            let rows = reading.scan(&scan, after, self.page)?.into_iter();
-            let wait = |row: Row| Ok((row.position(scan.order), class.name(reading, row)?.wait()));
+            let rows = source.page(reading, after, self.page)?.into_iter();
+            let wait = |(at, row): (Position, Row)| Ok((at, class.name(reading, row)?.wait()));
             Ok((rows.map(wait).collect::<Result<VecDeque<_>>>()?, erasures))
         })?;
         self.exhausted = rows.is_empty();
@@ -249,96 +281,6 @@ impl Stream {
         self.erasures = erasures;
         Ok(())
     }
-}
-
-/// How many records match, without opening one.
-pub(super) fn count(inner: &Inner, reach: Reach, query: &Query) -> Result<u64> {
-    let kind = asked_for(query);
-    inner.with(reach, |open| {
-        let mut counts = Vec::new();
-        open.steadily(|| {
-            for class in wanted(open, reach, query) {
-                if let Some(scan) = scan(class, query)? {
-                    counts.push((class, class.store.read(|reading| reading.count(&scan))?));
-                }
-            }
-            Ok(())
-        })?;
-        for (class, count) in &counts {
-            inner.tally_query(reach, class.class(), &kind);
-            if *count > 0 {
-                inner.admit(open, reach, class, &kind)?;
-            }
-        }
-        Ok(counts.iter().map(|(_, count)| count).sum())
-    })
-}
-
-/// The kind that a query asks for; empty for any.
-fn asked_for(query: &Query) -> SecretText {
-    query
-        .kind
-        .clone()
-        .unwrap_or_else(|| SecretText::copy_of(""))
-}
-
-fn wanted<'a>(
-    open: &'a OpenClasses,
-    reach: Reach,
-    query: &'a Query,
-) -> impl Iterator<Item = &'a OpenClass> {
-    open.within(reach)
-        .filter(|open| query.class.is_none_or(|class| class == open.class()))
-}
-
-/// The query in a class's own numbers; `None` where a name is unknown there, so nothing matches.
-fn scan(class: &OpenClass, query: &Query) -> Result<Option<Scan>> {
-    let names = &class.names;
-    let (order, direction) = query.order();
-    let mut scan = Scan {
-        kind: None,
-        subject: None,
-        content: None,
-        from: first_start(query),
-        until: query.until.map(Timestamp::to_micros),
-        updated_after: query
-            .updated_since
-            .map(|since| since.to_micros().saturating_sub(1)),
-        now: Timestamp::now().to_micros(),
-        order,
-        direction,
-    };
-    class.store.read(|reading| {
-        for (text, space, number) in [
-            (&query.kind, TokenSpace::Kind, &mut scan.kind),
-            (
-                &query.content_type,
-                TokenSpace::ContentType,
-                &mut scan.content,
-            ),
-        ] {
-            if let Some(text) = text {
-                let Some(term) = names.find_term(&class.keys, reading, space, text)? else {
-                    return Ok(None);
-                };
-                *number = Some(term.number);
-            }
-        }
-        if let Some(name) = &query.subject {
-            let Some(subject) = names.find_subject(&class.keys, reading, Some(name))? else {
-                return Ok(None);
-            };
-            scan.subject = Some(subject.number);
-        }
-        Ok(Some(scan))
-    })
-}
-
-/// A condition on the effective time leaves out the records that have none.
-fn first_start(query: &Query) -> Option<i64> {
-    let dated = NO_EFFECTIVE_TIME.saturating_add(1);
-    let from = query.from.map(|from| from.to_micros().max(dated));
-    from.or_else(|| query.until.map(|_| dated))
 }
 
 /// The order over all classes: the ordering column, then the class, then the place.
@@ -368,7 +310,9 @@ fn resume_at(mark: Mark, class: Class, direction: Direction) -> Position {
     }
 }
 
-fn cursor_place(open: &OpenClasses) -> Result<(&crate::keys::ClassKeys, Context<'static>)> {
+pub(super) fn cursor_place(
+    open: &OpenClasses,
+) -> Result<(&crate::keys::ClassKeys, Context<'static>)> {
     // The lowest class is open in every session of the vault.
     let keys = &open.classes.first().ok_or(ErrorKind::Locked)?.keys;
     Ok((
@@ -378,7 +322,7 @@ fn cursor_place(open: &OpenClasses) -> Result<(&crate::keys::ClassKeys, Context<
 }
 
 impl Row {
-    fn position(&self, order: Order) -> Position {
+    pub(super) fn position(&self, order: Order) -> Position {
         let key = match order {
             Order::Start => self.index.start,
             Order::Updated => self.index.updated,

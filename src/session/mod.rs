@@ -6,7 +6,9 @@
 //! not open in its own place.
 //! **Format** none of its own; intents are in docs/spec/05-schema-and-pragmas.md.
 
+mod asked;
 mod audit_trail;
+mod chain;
 mod classes;
 mod commit;
 mod copies;
@@ -15,6 +17,7 @@ mod draft;
 mod emergency;
 mod evidence;
 mod expiry;
+mod found_by;
 mod generation;
 mod handle;
 mod intent;
@@ -32,12 +35,16 @@ mod outlook;
 mod outside;
 mod reads;
 mod recovery;
+mod removal;
 mod room;
 mod row;
+mod search;
 mod segments;
 mod set_aside;
 mod shrink;
 mod slots;
+mod sorting;
+mod source;
 #[cfg(test)]
 mod spec_vectors;
 mod state;

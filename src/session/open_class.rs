@@ -16,7 +16,7 @@ use crate::keys::{ClassKeys, Footprint, TokenSpace, seal_to_auditor};
 use crate::records::{self, NO_EFFECTIVE_TIME, Record, StoredAs};
 use crate::sealing::{self, Context, Sealed, Table};
 use crate::secret::SecretText;
-use crate::storage::{EarlierRow, Gone, IndexEntry, Row, Store, Writing};
+use crate::storage::{EarlierRow, IndexEntry, Row, Store, Writing};
 use crate::time::Timestamp;
 
 /// A class whose key is in memory and whose database is open. Dropping it closes and wipes both.
@@ -192,18 +192,22 @@ impl OpenClass {
         let place = self.place(Table::Record, &kind, stored.id, revision, &subject);
         let body = seal_record(&place, &subject, record, stored)?;
         let index = self.index_entry(record, stored, &kind, &content, &subject);
+        let found_by = self.found_by(record)?;
         match existing {
             None => {
-                writing.insert(stored.id, revision, &index, &body)?;
+                let at = writing.insert(stored.id, revision, &index, &body)?;
+                writing.enter(at, index.start, found_by.as_ref())?;
                 self.count_in(Table::Record, stored.id, revision, &body);
                 Ok(RecordChange::Created)
             }
             Some(row) => {
                 let (at, before, tag) = (row.place, row.revision, row.body.tag());
+                writing.leave(at, row.index.start)?;
                 if self.keeps_history {
                     self.keep_earlier(writing, row)?;
                 }
                 writing.update(at, revision, &index, &body)?;
+                writing.enter(at, index.start, found_by.as_ref())?;
                 self.count_out(Table::Record, stored.id, before, &tag);
                 self.count_in(Table::Record, stored.id, revision, &body);
                 Ok(RecordChange::Updated)
@@ -232,41 +236,6 @@ impl OpenClass {
             subject,
             body,
         })
-    }
-
-    /// Removes a record and its earlier revisions; whether there was one.
-    pub(super) fn remove(&self, writing: &Writing<'_>, id: RecordId) -> Result<bool> {
-        self.forget_rows(writing.remove(id)?)
-            .map(|removed| removed > 0)
-    }
-
-    /// Removes every row of a subject, and its key.
-    pub(super) fn remove_subject(&self, writing: &Writing<'_>, subject: &Subject) -> Result<()> {
-        self.forget_rows(writing.remove_subject(subject.number)?)
-            .map(drop)
-    }
-
-    /// Removes what expired at or before `now`, so many records at the most; how many they were.
-    pub(super) fn remove_expired(
-        &self,
-        writing: &Writing<'_>,
-        now: i64,
-        most: usize,
-    ) -> Result<u64> {
-        self.forget_rows(writing.remove_expired(now, most)?)
-    }
-
-    /// Takes rows out of the hash over all of them; how many records they were.
-    fn forget_rows(&self, gone: Gone) -> Result<u64> {
-        for (table, rows) in [
-            (Table::Record, &gone.records),
-            (Table::EarlierRevision, &gone.earlier),
-        ] {
-            for row in rows {
-                self.count_out(table, row.id, row.revision, &row.tag);
-            }
-        }
-        u64::try_from(gone.records.len()).map_err(|_| ErrorKind::Io.into())
     }
 
     pub(super) fn keeps_history(&self) -> bool {

@@ -1,8 +1,8 @@
 //! What may be known of a vault from its handle, for a report on how it is protected.
 
+use super::asked;
 use super::classes::Reach;
 use super::live::Inner;
-use super::matches;
 use super::opening::Opening;
 use crate::class::Class;
 use crate::error::Result;
@@ -62,7 +62,7 @@ impl Opening {
         self.seen(|inner| {
             let count = |class| {
                 let query = Query::new().class(class);
-                matches::count(inner, SEEING, &query).map(|count| (class, count))
+                asked::count(inner, SEEING, &query).map(|count| (class, count))
             };
             [Class::Emergency, Class::Standard]
                 .into_iter()

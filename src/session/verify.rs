@@ -1,8 +1,6 @@
 //! Verifying: every record, every index and every entry of the audit trail against what vouches for
 //! them.
 
-use std::sync::atomic::Ordering;
-
 use super::classes::{OpenClasses, Reach};
 use super::live::Inner;
 use super::names::as_u64;
@@ -15,9 +13,10 @@ use crate::class::Class;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordId;
 use crate::keys::Chain;
+use crate::records::Record;
 use crate::sealing::{Sealed, Table};
 use crate::secret::SecretKey;
-use crate::storage::{Reading, Row};
+use crate::storage::{Entered, Reading, Row};
 
 /// What [`Session::verify`](crate::Session::verify) found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +60,8 @@ pub enum FaultKind {
     /// The records are not those that there should be: one was taken out, put back, or is an earlier
     /// revision of itself.
     Records,
+    /// What a FHIR resource is found by is not what it says.
+    Index,
     /// An entry of the audit trail was changed, or is missing or not in its place.
     Entry,
     /// An entry was written anew with the keys of its class.
@@ -141,22 +142,31 @@ impl Check<'_> {
     /// Every record and earlier revision, and the sum of them all.
     fn records(&mut self, reading: &Reading<'_>, state: &State) -> Result<()> {
         let mut rows = Rows::NONE;
+        let mut entered = Entered::default();
         let mut last = i64::MIN;
         loop {
-            self.go_on()?;
+            self.inner.go_on()?;
             let page = reading.rows_beyond(last, PAGE)?;
             let Some(end) = page.last() else { break };
             last = end.place;
             for row in page {
                 self.count(&mut rows, Table::Record, row.id, row.revision, &row.body);
-                let id = row.id;
-                let opened = self.open(reading, row);
-                self.judge(id, opened)?;
+                let (id, place, start) = (row.id, row.place, row.index.start);
+                match self.open(reading, row) {
+                    Ok(record) => {
+                        let found = self.class.as_found(reading, place, start, &record)?;
+                        match found {
+                            Some(found) => entered += found,
+                            None => self.add(FaultKind::Index, Some(id), None),
+                        }
+                    }
+                    Err(error) => self.judge(id, Err(error))?,
+                }
             }
         }
         let mut last = (RecordId::from_bytes([0; 16]), i64::MIN);
         loop {
-            self.go_on()?;
+            self.inner.go_on()?;
             let page = reading.earlier_after(last.0, last.1, PAGE)?;
             let Some(end) = page.last() else { break };
             last = (end.id, end.revision);
@@ -170,12 +180,16 @@ impl Check<'_> {
         }
         let mut last = i64::MIN;
         while let Some(row) = reading.deposit_beyond(last)? {
-            self.go_on()?;
+            self.inner.go_on()?;
             last = row.number;
             self.count(&mut rows, Table::Deposit, row.id, 0, &row.body);
         }
         if rows != state.rows {
             self.fault(FaultKind::Records);
+        }
+        if self.found.faults.is_empty() && reading.entered()? != entered {
+            // Every record has its own, so there are some of none.
+            self.fault(FaultKind::Index);
         }
         Ok(())
     }
@@ -189,9 +203,9 @@ impl Check<'_> {
         self.found.records += 1;
     }
 
-    fn open(&self, reading: &Reading<'_>, row: Row) -> Result<()> {
+    fn open(&self, reading: &Reading<'_>, row: Row) -> Result<Record> {
         let located = self.class.name(reading, row)?;
-        self.class.open_row(located).map(drop)
+        self.class.open_row(located)
     }
 
     fn judge(&mut self, id: RecordId, opened: Result<()>) -> Result<()> {
@@ -221,7 +235,7 @@ impl Check<'_> {
         let anchored = self.inner.opening.freshness.kept_of(keys.class());
         let mut next = 1_i64;
         loop {
-            self.go_on()?;
+            self.inner.go_on()?;
             let page = entries_from(keys, reading, next, PAGE)?;
             if page.is_empty() {
                 break;
@@ -256,17 +270,6 @@ impl Check<'_> {
             self.add(FaultKind::TrailEnd, None, Some(chain.entries() + 1));
         }
         Ok(())
-    }
-
-    /// Locking does not wait for the end of it.
-    fn go_on(&self) -> Result<()> {
-        self.inner.watch.enforce();
-        let stopped = self.inner.watch.ended().is_some()
-            || self.inner.opening.pausing.load(Ordering::Acquire);
-        match stopped {
-            true => Err(ErrorKind::Locked.into()),
-            false => Ok(()),
-        }
     }
 
     fn fault(&mut self, kind: FaultKind) {

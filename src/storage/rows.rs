@@ -1,6 +1,6 @@
 //! Records as rows: index columns in integers, the rest sealed.
 
-use rusqlite::{OptionalExtension, Params, Row as SqlRow, params};
+use rusqlite::{OptionalExtension, Row as SqlRow, params};
 
 use super::failure::from_sqlite;
 use super::store::{Reading, Writing, cached};
@@ -39,19 +39,6 @@ pub(crate) struct EarlierRow {
     pub(crate) kind: i64,
     pub(crate) subject: i64,
     pub(crate) body: Sealed,
-}
-
-/// What a row was: which record's, which revision, and the tag that its envelope ended with.
-pub(crate) struct RowTag {
-    pub(crate) id: RecordId,
-    pub(crate) revision: i64,
-    pub(crate) tag: [u8; 16],
-}
-
-/// Rows that were removed.
-pub(crate) struct Gone {
-    pub(crate) records: Vec<RowTag>,
-    pub(crate) earlier: Vec<RowTag>,
 }
 
 /// What the records of a kind take.
@@ -231,13 +218,14 @@ impl<'a> Writing<'a> {
         }
     }
 
+    /// Puts a new row; its place.
     pub(crate) fn insert(
         &self,
         id: RecordId,
         revision: i64,
         index: &IndexEntry,
         body: &Sealed,
-    ) -> Result<()> {
+    ) -> Result<i64> {
         let mut statement = cached(
             self.0,
             "INSERT INTO records (id, revision, kind, subject, content, start, finish, updated,
@@ -259,7 +247,8 @@ impl<'a> Writing<'a> {
             index.pinned,
             body.as_bytes(),
         ]);
-        inserted.map(|_| ()).map_err(from_sqlite)
+        inserted.map_err(from_sqlite)?;
+        Ok(self.0.last_insert_rowid())
     }
 
     /// Puts a new revision in a row's place.
@@ -311,74 +300,5 @@ impl<'a> Writing<'a> {
             row.body.as_bytes()
         ]);
         kept.map(|_| ()).map_err(from_sqlite)
-    }
-
-    /// Removes a record and its earlier revisions; what is gone.
-    pub(crate) fn remove(&self, id: RecordId) -> Result<Gone> {
-        let id = id.to_bytes();
-        Ok(Gone {
-            records: self.delete(
-                "DELETE FROM records WHERE id = ?1 RETURNING id, revision, substr(body, -16)",
-                [id],
-            )?,
-            earlier: self.delete(
-                "DELETE FROM revisions WHERE id = ?1 RETURNING id, revision, substr(body, -16)",
-                [id],
-            )?,
-        })
-    }
-
-    /// Removes every row of a subject and its key; what is gone. The records' earlier revisions go
-    /// with them, whomever those were about.
-    pub(crate) fn remove_subject(&self, subject: i64) -> Result<Gone> {
-        let mut earlier = self.delete(
-            "DELETE FROM revisions WHERE id IN (SELECT id FROM records WHERE subject = ?1)
-             RETURNING id, revision, substr(body, -16)",
-            [subject],
-        )?;
-        earlier.extend(self.delete(
-            "DELETE FROM revisions WHERE subject = ?1 RETURNING id, revision, substr(body, -16)",
-            [subject],
-        )?);
-        let records = self.delete(
-            "DELETE FROM records WHERE subject = ?1 RETURNING id, revision, substr(body, -16)",
-            [subject],
-        )?;
-        cached(self.0, "DELETE FROM subjects WHERE subject = ?1")?
-            .execute([subject])
-            .map_err(from_sqlite)?;
-        Ok(Gone { records, earlier })
-    }
-
-    /// Removes what expired at or before `now`, the longest ago first and so many records at the
-    /// most; what is gone.
-    pub(crate) fn remove_expired(&self, now: i64, most: usize) -> Result<Gone> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let earlier = self.delete(
-            "DELETE FROM revisions WHERE id IN
-             (SELECT id FROM records WHERE expires <= ?1 ORDER BY expires, place LIMIT ?2)
-             RETURNING id, revision, substr(body, -16)",
-            [now, most],
-        )?;
-        let records = self.delete(
-            "DELETE FROM records WHERE place IN
-             (SELECT place FROM records WHERE expires <= ?1 ORDER BY expires, place LIMIT ?2)
-             RETURNING id, revision, substr(body, -16)",
-            [now, most],
-        )?;
-        Ok(Gone { records, earlier })
-    }
-
-    fn delete(&self, sql: &str, of: impl Params) -> Result<Vec<RowTag>> {
-        let mut statement = cached(self.0, sql)?;
-        let rows = statement.query_map(of, |row| {
-            Ok(RowTag {
-                id: RecordId::from_bytes(row.get(0)?),
-                revision: row.get(1)?,
-                tag: row.get(2)?,
-            })
-        });
-        let rows = rows.map_err(from_sqlite)?;
-        rows.map(|row| row.map_err(from_sqlite)).collect()
     }
 }

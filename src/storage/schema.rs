@@ -41,6 +41,20 @@ const STATEMENTS: &[&str] = &[
     "CREATE TABLE audit (entry INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",
     "CREATE TABLE segments (last INTEGER PRIMARY KEY, first INTEGER NOT NULL, body BLOB NOT NULL) STRICT",
     "CREATE TABLE deposits (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, aside INTEGER NOT NULL, body BLOB NOT NULL) STRICT",
+    "CREATE TABLE resources (place INTEGER PRIMARY KEY, named INTEGER, start INTEGER, finish INTEGER,
+  entries BLOB NOT NULL) STRICT",
+    "CREATE INDEX resources_by_name ON resources (named) WHERE named IS NOT NULL",
+    "CREATE INDEX resources_by_end ON resources (finish) WHERE finish - start > 86400000000",
+    "CREATE TABLE tokens (parameter INTEGER NOT NULL, value INTEGER NOT NULL, start INTEGER NOT NULL,
+  place INTEGER NOT NULL, system INTEGER NOT NULL,
+  PRIMARY KEY (parameter, value, start, place, system)) STRICT, WITHOUT ROWID",
+    "CREATE TABLE words (parameter INTEGER NOT NULL, word BLOB NOT NULL, place INTEGER NOT NULL,
+  PRIMARY KEY (parameter, word, place)) STRICT, WITHOUT ROWID",
+    "CREATE TABLE stretches (parameter INTEGER NOT NULL, start INTEGER NOT NULL, place INTEGER NOT NULL,
+  finish INTEGER NOT NULL, PRIMARY KEY (parameter, start, place, finish)) STRICT, WITHOUT ROWID",
+    "CREATE TABLE amounts (parameter INTEGER NOT NULL, unit INTEGER NOT NULL, low REAL NOT NULL,
+  place INTEGER NOT NULL, high REAL NOT NULL, system INTEGER NOT NULL,
+  PRIMARY KEY (parameter, unit, low, place, high, system)) STRICT, WITHOUT ROWID",
 ];
 
 /// SQLite's own table for AUTOINCREMENT.

@@ -65,6 +65,19 @@ const CALLS: &[Call] = &[
         let cursor = matches.cursor()?.ok_or(ErrorKind::NotFound)?;
         lease.query_after(&Query::new(), &cursor).and_then(first)
     }),
+    ("search", |lease, _| {
+        lease.search("Patient?name=a").and_then(first)
+    }),
+    ("search_after", |lease, _| {
+        let mut matches = lease.query(&Query::new());
+        let error = matches.next().map(|first| first.map(drop));
+        error.unwrap_or(Ok(()))?;
+        let cursor = matches.cursor()?.ok_or(ErrorKind::NotFound)?;
+        lease.search_after("Patient", &cursor).and_then(first)
+    }),
+    ("search_count", |lease, _| {
+        lease.search_count("Patient?_sort=name").map(drop)
+    }),
     ("count", |lease, _| lease.count(&Query::new()).map(drop)),
     ("usage", |lease, _| lease.usage().map(drop)),
     ("acting", |lease, _| {
@@ -186,6 +199,7 @@ fn every_method_of_a_session_a_lease_and_the_slots_is_in_the_matrix() {
         include_str!("../session/handle.rs"),
         include_str!("../session/lease.rs"),
         include_str!("../session/room.rs"),
+        include_str!("../session/search.rs"),
         include_str!("../session/slots.rs"),
         include_str!("../session/step_up.rs"),
     ];

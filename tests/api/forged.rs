@@ -50,8 +50,7 @@ impl Anchored {
         let words = words();
         let right = Credentials::passphrase(&words).and(&self.keystore);
         let vault = self.open();
-        let outcome = vault.unlock(&right).err().map(|error| error.kind());
-        outcome
+        vault.unlock(&right).err().map(|error| error.kind())
     }
     fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.scratch.vault().join(name)).unwrap()

@@ -119,6 +119,13 @@ fn of_records(seen: &mut Seen) {
         ErrorKind::InvalidCursor,
         session.query_after(&query, &cursor),
     );
+    for (kind, search) in [
+        (ErrorKind::SearchInvalid, "Patient?canary=canary"),
+        (ErrorKind::SearchInvalid, "Patient?birthdate=canary"),
+        (ErrorKind::SearchUnsupported, "Patient?gender:in=canary"),
+    ] {
+        seen.error(kind, session.search(search));
+    }
 }
 
 fn of_sessions(seen: &mut Seen) {

@@ -72,7 +72,7 @@ fn a_file_of_other_properties_is_refused() {
         ("PRAGMA user_version = 2", ErrorKind::UnsupportedFormat),
         ("PRAGMA journal_mode = delete", ErrorKind::TamperDetected),
         (
-            "PRAGMA journal_mode = delete; PRAGMA page_size = 8192; VACUUM; PRAGMA journal_mode = wal",
+            "PRAGMA journal_mode = delete; PRAGMA page_size = 2048; VACUUM; PRAGMA journal_mode = wal",
             ErrorKind::TamperDetected,
         ),
         (

@@ -210,6 +210,11 @@ impl Needles {
             // A body repeats it; pieces across the seam count too.
             canary.rotate_left(8);
             self.add(&format!("{field:?} of class {class}"), group, &canary);
+            // As the search index has it.
+            canary.rotate_right(8);
+            canary.make_ascii_lowercase();
+            let name = format!("{field:?} of class {class} as a word");
+            self.add(&name, Group::Names(class), &canary);
         }
     }
 

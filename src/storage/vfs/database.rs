@@ -73,15 +73,17 @@ impl Database {
         read
     }
 
-    /// Whether a page lies behind the end of the file, where SQLite reads zeros after it has rolled
-    /// a part of a transaction back.
+    /// Whether a page lies behind the end of the file, where SQLite reads zeros: after it has rolled a
+    /// part of a transaction back, and of a database that is about to be made, where it moves a page
+    /// that it has not written yet to make place for the root of a table.
     fn is_behind(
         &self,
         medium: &mut impl Medium,
         number: u64,
         size: usize,
     ) -> Result<bool, Failure> {
-        Ok(!self.pages.of_a_vault && medium.size()? <= number.saturating_mul(wide(size)))
+        let may_be = !self.pages.of_a_vault || self.pages.may_be_none;
+        Ok(may_be && medium.size()? <= number.saturating_mul(wide(size)))
     }
 
     fn read_sealed(

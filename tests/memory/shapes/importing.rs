@@ -1,6 +1,6 @@
 //! FHIR documents on their way to records.
 
-use vitalock::{Batch, Class, Outcome, fhir};
+use vitalock::{Batch, Class, Outcome, Record, fhir};
 
 use super::{lock, unlock};
 use crate::canary::{Field, Wiped};
@@ -38,6 +38,19 @@ fn joined(parts: &[&[u8]]) -> Wiped {
         rest = after;
     }
     whole
+}
+
+/// A person with a canary for a name.
+pub(crate) fn patient(child: &Child, class: Class) -> Record {
+    let name = child.canary(class, Field::Body);
+    let json = joined(&[
+        br#"{"resourceType":"Patient","name":[{"family":""#,
+        name.bytes(),
+        br#""}]}"#,
+    ]);
+    let resource = fhir::Reader::new();
+    let resource = resource.resource(json.bytes()).unwrap();
+    resource.to_record().class(class)
 }
 
 pub(crate) fn fhir(child: &Child) {
@@ -87,6 +100,24 @@ pub(crate) fn fhir(child: &Child) {
         drop(reader.resource(wrong.bytes()));
     }
     drop(text);
+    let name = child.canary(Class::Standard, Field::Body);
+    for parameter in ["family=", "family:exact=", "name:contains="] {
+        let search = joined(&[b"Patient?", parameter.as_bytes(), name.bytes()]);
+        let mut found = session.search(search.text()).unwrap();
+        assert!(found.next().unwrap().is_ok(), "{parameter}");
+        // What is not read to its end keeps the words of the search no longer than itself.
+        drop(found);
+        assert_eq!(session.search_count(search.text()).unwrap(), 1);
+        let chained = joined(&[
+            b"Observation?subject:Patient.",
+            parameter.as_bytes(),
+            name.bytes(),
+        ]);
+        assert!(session.search(chained.text()).unwrap().count() < 2);
+        let sorted = joined(&[search.bytes(), b"&_sort=family"]);
+        assert_eq!(session.search(sorted.text()).unwrap().count(), 1);
+    }
+    drop(name);
     drop(resources);
     drop(document);
     lock(child, vault, session);

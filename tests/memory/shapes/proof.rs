@@ -20,6 +20,7 @@ pub(crate) fn control(child: &Child) {
     for class in CLASSES {
         let other = child.record_about(class, Field::OtherSubject, 1, 10);
         let ids = [other, child.record(class, 2, 4000)].map(|record| lease.put(record).unwrap().id);
+        lease.put(super::importing::patient(child, class)).unwrap();
         held.push(ids.map(|id| lease.get(id).unwrap().unwrap()));
     }
     child.stop("held");

@@ -1,0 +1,227 @@
+//! The official search parameters of FHIR R4, compiled when a type is first met.
+//!
+//! **Does** tell what a type can be searched by, under which number, and how.
+//! **Never** changes a number: it is what the index in a vault's files is keyed by.
+//! **Format** parameters.tsv, written by scripts/search-parameters.
+
+use std::sync::OnceLock;
+
+use super::path::Expression;
+
+const TABLE: &str = include_str!("parameters.tsv");
+
+/// Numbers of the parameters that every type has begin here; below are those of the table's lines.
+const COMMON: i64 = 10_000;
+/// So many numbers are kept for each type.
+const COMMON_STEP: i64 = 16;
+
+/// What a parameter's values are, and how they are compared (FHIR R4, SearchParamType).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A number.
+    Number,
+    /// A date, a time, or a stretch of it.
+    Date,
+    /// Text, compared without case and accents.
+    String,
+    /// A code or an identifier.
+    Token,
+    /// What another resource is referred to by.
+    Reference,
+    /// Several parameters that one element fulfils together.
+    Composite,
+    /// A number with a unit.
+    Quantity,
+    /// A URI, compared as it stands.
+    Uri,
+    /// None of these.
+    Special,
+}
+
+/// A parameter of one type of resource.
+pub(crate) struct Definition {
+    pub(crate) code: &'static str,
+    pub(crate) kind: Kind,
+    /// What the index knows it by.
+    pub(crate) number: i64,
+    pub(super) expression: Option<Expression>,
+    /// The expression as the definition has it.
+    pub(super) text: &'static str,
+    /// For a reference: the types it may name, where they are not all.
+    pub(crate) targets: Vec<&'static str>,
+    /// For a composite: what each part is, the parameter that finds it as well, and where it is.
+    pub(crate) parts: Vec<Component>,
+}
+
+/// A part of a composite parameter.
+pub(crate) struct Component {
+    /// The parameter of the same type that finds everything this part finds.
+    pub(crate) code: &'static str,
+    pub(crate) kind: Kind,
+    pub(super) expression: Expression,
+}
+
+struct Table {
+    types: Vec<Type>,
+}
+
+struct Type {
+    name: &'static str,
+    lines: Vec<(i64, &'static str)>,
+    definitions: OnceLock<Vec<Definition>>,
+}
+
+fn table() -> &'static Table {
+    static READ: OnceLock<Table> = OnceLock::new();
+    READ.get_or_init(|| {
+        let mut lines = TABLE.lines();
+        let names = lines.next().unwrap_or_default().split(' ');
+        let mut types: Vec<_> = names
+            .map(|name| Type {
+                name,
+                lines: Vec::new(),
+                definitions: OnceLock::new(),
+            })
+            .collect();
+        let mut common = 0;
+        for (number, line) in (1..).zip(lines) {
+            let Some((name, rest)) = line.split_once('\t') else {
+                continue;
+            };
+            if name == "Resource" || name == "DomainResource" {
+                for (at, kind) in (0..).zip(&mut types) {
+                    kind.lines.push((COMMON + at * COMMON_STEP + common, rest));
+                }
+                common += 1;
+            } else if let Ok(at) = types.binary_search_by_key(&name, |kind| kind.name)
+                && let Some(kind) = types.get_mut(at)
+            {
+                kind.lines.push((number, rest));
+            }
+        }
+        Table { types }
+    })
+}
+
+/// The parameters of a type; `None` where R4 has no such type.
+pub(crate) fn definitions(kind: &str) -> Option<&'static [Definition]> {
+    let table = table();
+    let at = table
+        .types
+        .binary_search_by_key(&kind, |kind| kind.name)
+        .ok()?;
+    let kind = table.types.get(at)?;
+    Some(kind.definitions.get_or_init(|| compile(kind)))
+}
+
+/// A parameter of a type by its code.
+pub(crate) fn definition(kind: &str, code: &str) -> Option<&'static Definition> {
+    let mut all = definitions(kind)?.iter();
+    all.find(|definition| definition.code == code)
+}
+
+/// Every type of R4 that is not abstract.
+pub(crate) fn types() -> impl Iterator<Item = &'static str> {
+    table().types.iter().map(|kind| kind.name)
+}
+
+fn compile(kind: &Type) -> Vec<Definition> {
+    let kinds: Vec<_> = kind.lines.iter().map(|(_, line)| fields(line)).collect();
+    let kind_of = |code: &str| {
+        let found = kinds.iter().find(|fields| fields[0] == code);
+        found.and_then(|fields| kind_named(fields[1]))
+    };
+    let lines = kind.lines.iter().zip(&kinds);
+    let compiled = lines.filter_map(|((number, _), [code, named, text, extra])| {
+        let own = kind_named(named)?;
+        let root = text.split(['.', ' ', '(']).find(|word| !word.is_empty());
+        let root = match root {
+            Some("Resource") => "Resource",
+            _ => kind.name,
+        };
+        Some(Definition {
+            code,
+            kind: own,
+            number: *number,
+            expression: match text.is_empty() || own == Kind::Special {
+                true => None,
+                false => Expression::compile(text, root),
+            },
+            text,
+            targets: match own == Kind::Reference && *extra != "*" {
+                true => extra.split(' ').filter(|kind| !kind.is_empty()).collect(),
+                false => Vec::new(),
+            },
+            parts: match own {
+                Kind::Composite => extra
+                    .split(';')
+                    .filter_map(|part| component(part, kind_of))
+                    .collect(),
+                _ => Vec::new(),
+            },
+        })
+    });
+    compiled.collect()
+}
+
+fn component(part: &'static str, kind_of: impl Fn(&str) -> Option<Kind>) -> Option<Component> {
+    let (code, expression) = part.split_once('=')?;
+    Some(Component {
+        code,
+        kind: kind_of(code)?,
+        expression: Expression::compile(expression, "")?,
+    })
+}
+
+fn fields(line: &'static str) -> [&'static str; 4] {
+    let mut fields = line.split('\t');
+    std::array::from_fn(|_| fields.next().unwrap_or_default())
+}
+
+fn kind_named(name: &str) -> Option<Kind> {
+    Some(match name {
+        "number" => Kind::Number,
+        "date" => Kind::Date,
+        "string" => Kind::String,
+        "token" => Kind::Token,
+        "reference" => Kind::Reference,
+        "composite" => Kind::Composite,
+        "quantity" => Kind::Quantity,
+        "uri" => Kind::Uri,
+        "special" => Kind::Special,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_expression_compiles() {
+        let mut pairs = 0;
+        for kind in types() {
+            for definition in definitions(kind).expect("a type of the table") {
+                pairs += 1;
+                let compiles = definition.expression.is_some();
+                let has_none = definition.text.is_empty() || definition.kind == Kind::Special;
+                assert_eq!(compiles, !has_none, "{kind} {}", definition.code);
+                let parts = definition.parts.len();
+                let is_composite = definition.kind == Kind::Composite;
+                assert_eq!(parts >= 2, is_composite, "{kind} {}", definition.code);
+            }
+        }
+        assert_eq!(pairs, 1709 - 9 + 147 * 9);
+    }
+
+    #[test]
+    fn no_number_means_two_parameters_and_each_fits_two_bytes_with_its_variant() {
+        let mut numbers = std::collections::BTreeSet::new();
+        for kind in types() {
+            for definition in definitions(kind).expect("a type of the table") {
+                assert!(numbers.insert(definition.number));
+                assert!((1..1 << 14).contains(&definition.number));
+            }
+        }
+    }
+}
