@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use super::asked::{asked_for, scan, wanted};
 use super::classes::{OpenClasses, Reach};
+use super::including::Including;
 use super::live::Inner;
 use super::located::Waiting;
 use super::open_class::{OpenClass, is_expired};
@@ -40,6 +41,8 @@ pub struct Matches {
     pub(super) streams: Vec<Stream>,
     /// A search whose finds have to be confirmed.
     pub(super) confirm: Option<Request>,
+    /// What comes along with them.
+    pub(super) including: Option<Including>,
     /// How many more are handed out.
     pub(super) left: usize,
     /// Why it could not begin; whoever asks for the first record is told.
@@ -89,6 +92,7 @@ impl Matches {
             last: None,
             streams: Vec::new(),
             confirm: None,
+            including: None,
             left: usize::MAX,
             failure: None,
             ended: false,
@@ -142,7 +146,7 @@ impl Matches {
     }
 
     /// The session, where a handle of it is left.
-    fn session(&self) -> Result<Arc<Inner>> {
+    pub(super) fn session(&self) -> Result<Arc<Inner>> {
         self.inner.upgrade().ok_or_else(|| ErrorKind::Locked.into())
     }
 
@@ -186,6 +190,9 @@ impl Matches {
                 }
                 session.release(mark.class, 1)?;
                 session.tally(self.reach, mark.class, &kind, id);
+                if let Some(including) = &mut self.including {
+                    including.note(&record);
+                }
                 return Ok(Some(record));
             }
         })

@@ -20,6 +20,7 @@ mod expiry;
 mod found_by;
 mod generation;
 mod handle;
+mod including;
 mod intent;
 mod lease;
 mod leases;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use super::chain::{in_class, resolve};
 use super::classes::{OpenClasses, Reach};
 use super::handle::Session;
+use super::including::Including;
 use super::live::Inner;
 use super::matches::{Matches, Stream, cursor_place};
 use super::open_class::OpenClass;
@@ -91,7 +92,7 @@ impl Matches {
         search: &str,
         cursor: Option<&Cursor>,
     ) -> Result<Self> {
-        let request = Request::read(search)?;
+        let mut request = Request::read(search)?;
         let kind = SecretText::copy_of(request.kind);
         let mut matches = Self {
             inner: Weak::new(),
@@ -105,6 +106,7 @@ impl Matches {
             last: None,
             streams: Vec::new(),
             confirm: None,
+            including: None,
             left: request.page.unwrap_or(usize::MAX),
             failure: None,
             ended: false,
@@ -133,6 +135,7 @@ impl Matches {
             matches.streams = streams.collect();
             Ok(())
         })?;
+        matches.including = Including::of(std::mem::take(&mut request.includes));
         matches.confirm = request.needs_confirmation().then_some(request);
         Ok(matches)
     }

@@ -73,6 +73,20 @@ impl Reading<'_> {
         Ok(places)
     }
 
+    /// The rows of the resources that others refer to so.
+    pub(crate) fn named(&self, numbers: &[i64]) -> Result<Vec<Row>> {
+        let sql = "SELECT place FROM resources WHERE named = ?1";
+        let mut rows = Vec::new();
+        for number in numbers {
+            let mut statement = cached(self.connection, sql)?;
+            let places = statement.query_map([number], |row| row.get::<_, i64>(0));
+            for place in places.map_err(from_sqlite)? {
+                rows.extend(self.row_at(place.map_err(from_sqlite)?)?);
+            }
+        }
+        Ok(rows)
+    }
+
     /// The row at a place, if it is one of them.
     pub(crate) fn search_row(&self, search: &Search, place: i64) -> Result<Option<Row>> {
         let clauses: Vec<_> = search.clauses.iter().collect();

@@ -530,10 +530,31 @@ fn what_is_not_understood_is_refused_and_not_repeated() {
             Some("code"),
         ),
         (
-            "Patient?_include=Patient:organization",
-            ErrorKind::SearchUnsupported,
-            None,
+            "Patient?_include=Patient:organisation",
+            ErrorKind::SearchInvalid,
+            Some("_include"),
         ),
+        (
+            "Patient?_include=Patient:name",
+            ErrorKind::SearchInvalid,
+            Some("_include"),
+        ),
+        (
+            "Patient?_include=*",
+            ErrorKind::SearchUnsupported,
+            Some("_include"),
+        ),
+        (
+            "Patient?_include=Observation:subject",
+            ErrorKind::SearchUnsupported,
+            Some("_include"),
+        ),
+        (
+            "Patient?_revinclude=Secret:subject",
+            ErrorKind::SearchInvalid,
+            Some("_revinclude"),
+        ),
+        ("Patient?_elements=name", ErrorKind::SearchUnsupported, None),
         (
             "Observation?_sort=code-value-quantity",
             ErrorKind::SearchUnsupported,
@@ -761,5 +782,74 @@ fn orders() {
     let cursor = page.cursor().unwrap().unwrap();
     session.erase(last.id().unwrap()).unwrap();
     let rest = session.search_after(search, &cursor).unwrap();
-    assert_eq!(rest.count(), 3);
+    let rest = rest.map(|found| {
+        let found: Value = serde_json::from_slice(found.unwrap().body()).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    });
+    assert_eq!(rest.collect::<Vec<_>>(), ["3", "2"]);
+}
+
+#[test]
+fn what_comes_along() {
+    let about = |id, who: &str| observation(id, &json!({"subject": {"reference": who}}));
+    let store = Store::of(&[
+        patient(
+            "1",
+            &json!({"managingOrganization": {"reference": "Organization/o"}}),
+        ),
+        patient("2", &json!({})),
+        json!({"resourceType": "Organization", "id": "o"}),
+        json!({"resourceType": "Device", "id": "d"}),
+        about("a", "Patient/1"),
+        about("b", "Patient/1"),
+        about("c", "Device/d"),
+        json!({"resourceType": "Provenance", "id": "p", "target": [{"reference": "Observation/a"}]}),
+    ]);
+    let met = |search: &str| {
+        let mut matches = store.session().search(search).unwrap();
+        let found = matches.by_ref().filter(Result::is_ok).count();
+        let mut along: Vec<_> = matches
+            .included()
+            .unwrap()
+            .iter()
+            .map(|record| {
+                let json: Value = serde_json::from_slice(record.body()).unwrap();
+                format!("{}/{}", record.kind(), json["id"].as_str().unwrap())
+            })
+            .collect();
+        along.sort();
+        assert!(matches.included().unwrap().is_empty(), "each comes once");
+        (found, along.join(" "))
+    };
+    for (search, found, along) in [
+        (
+            "Observation?_include=Observation:subject",
+            3,
+            "Device/d Patient/1",
+        ),
+        (
+            "Observation?_include=Observation:subject:Patient",
+            3,
+            "Patient/1",
+        ),
+        (
+            "Observation?_id=b&_include=Observation:patient&_revinclude=Provenance:target",
+            1,
+            "Patient/1",
+        ),
+        (
+            "Observation?_id=a&_revinclude=Provenance:target",
+            1,
+            "Provenance/p",
+        ),
+        (
+            "Patient?_revinclude=Observation:subject&_include=Patient:organization",
+            2,
+            "Observation/a Observation/b Organization/o",
+        ),
+        ("Patient?_id=2&_revinclude=Observation:subject", 1, ""),
+        ("Patient", 2, ""),
+    ] {
+        assert_eq!(met(search), (found, along.to_owned()), "{search}");
+    }
 }

@@ -8,7 +8,7 @@ use super::bounds::{amount, stretch};
 use super::definitions::{Definition, Kind, types};
 use super::fold::{fold, word};
 use super::primary::primary;
-use super::request::{split, unescaped};
+use super::words::{split, unescaped};
 use crate::error::ErrorKind;
 use crate::secret::SecretText;
 use crate::storage::{Bounds, LONGEST_WORD, Whole};

@@ -7,15 +7,17 @@
 
 use super::ask::{self, Test};
 use super::definitions::{Definition, Kind, definition, definitions};
+use super::include::Include;
 use super::primary::primary;
+use super::words::{decoded, split};
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::{SecretBytes, SecretText};
 
 /// What is searched for, and how it is wanted.
 pub(crate) struct Request {
     pub(crate) kind: &'static str,
     pub(crate) clauses: Vec<Asked>,
     pub(crate) chains: Vec<Chain>,
+    pub(crate) includes: Vec<Include>,
     /// The latest first, by the time that the type is sorted by.
     pub(crate) newest_first: bool,
     /// Another order: by these, the next where one does not tell.
@@ -80,7 +82,7 @@ impl Request {
             let name = decoded(name).ok_or_else(invalid)?;
             let value = decoded(value).ok_or_else(invalid)?;
             request.add(name.expose(), value.expose(), LONGEST_CHAIN)?;
-            if request.clauses.len() + request.chains.len() > MOST_CLAUSES {
+            if request.parts() > MOST_CLAUSES {
                 return Err(invalid());
             }
         }
@@ -92,10 +94,15 @@ impl Request {
             kind,
             clauses: Vec::new(),
             chains: Vec::new(),
+            includes: Vec::new(),
             newest_first: true,
             sort: Vec::new(),
             page: None,
         }
+    }
+
+    fn parts(&self) -> usize {
+        self.clauses.len() + self.chains.len() + self.includes.len()
     }
 
     fn add(&mut self, name: &str, value: &str, reach: usize) -> Result<()> {
@@ -113,6 +120,15 @@ impl Request {
             "_count" => {
                 let count = value.parse().ok().filter(|count| *count > 0);
                 self.page = Some(count.ok_or_else(|| at(ErrorKind::SearchInvalid, "_count"))?);
+                return Ok(());
+            }
+            "_include" | "_revinclude" if reach == LONGEST_CHAIN => {
+                let name = if name == "_include" {
+                    "_include"
+                } else {
+                    "_revinclude"
+                };
+                self.includes.push(Include::read(name, value, self.kind)?);
                 return Ok(());
             }
             _ => {}
@@ -335,64 +351,4 @@ fn reference(kind: &str, code: &str) -> Result<&'static Definition> {
 
 fn at(kind: ErrorKind, code: &'static str) -> Error {
     Error::at_parameter(kind, code)
-}
-
-/// Splits at a sign that no backslash stands before.
-pub(super) fn split(text: &str, sign: char) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let mut escaped = false;
-    let mut from = 0;
-    for (at, character) in text.char_indices() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            _ if character == sign => {
-                parts.push(text.get(from..at).unwrap_or_default());
-                from = at + sign.len_utf8();
-            }
-            _ => {}
-        }
-    }
-    parts.push(text.get(from..).unwrap_or_default());
-    parts
-}
-
-/// The text that `\,`, `\|`, `\$` and `\\` stand in; `None` where a backslash stands before another.
-pub(super) fn unescaped(text: &str) -> Option<SecretText> {
-    let mut bytes = SecretBytes::zeroed(text.len());
-    let mut length = 0;
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        let plain = match character {
-            '\\' => characters.next().filter(|next| ",|$\\".contains(*next))?,
-            plain => plain,
-        };
-        let end = length + plain.len_utf8();
-        plain.encode_utf8(bytes.expose_mut().get_mut(length..end)?);
-        length = end;
-    }
-    let text = std::str::from_utf8(bytes.expose().get(..length)?).ok()?;
-    Some(SecretText::copy_of(text))
-}
-
-/// A part of a query string, with `%` and two digits and with `+` for a space (WHATWG URL, 5.1).
-fn decoded(text: &str) -> Option<SecretText> {
-    let mut bytes = SecretBytes::zeroed(text.len());
-    let mut length = 0;
-    let mut rest = text.as_bytes().iter();
-    while let Some(byte) = rest.next() {
-        let plain = match byte {
-            b'%' => {
-                let mut digit = || char::from(*rest.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            b'+' => b' ',
-            plain => *plain,
-        };
-        *bytes.expose_mut().get_mut(length)? = plain;
-        length += 1;
-    }
-    let text = std::str::from_utf8(bytes.expose().get(..length)?).ok()?;
-    let whole = !text.chars().any(char::is_control);
-    whole.then(|| SecretText::copy_of(text))
 }
