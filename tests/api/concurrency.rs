@@ -107,7 +107,8 @@ fn storm(
 ) {
     let mut own: Vec<RecordId> = Vec::new();
     let mut matches = session.query(&Query::new());
-    let mut cursor = None;
+    // A cursor belongs to the query that it comes from: the first, of everything.
+    let (mut cursor, mut of_everything) = (None, true);
     for step in seed.. {
         let late = locked.load(Ordering::SeqCst);
         let refused = match step % 7 {
@@ -130,8 +131,9 @@ fn storm(
                 let next = matches.next();
                 if next.is_none() {
                     matches = session.query(&Query::new().subject("P/1"));
+                    of_everything = false;
                 }
-                if next.is_some() && cursor.is_none() {
+                if next.is_some() && cursor.is_none() && of_everything {
                     cursor = matches.cursor().ok().flatten();
                 }
                 next.is_some_and(|record| unless_locked(record).is_none())
