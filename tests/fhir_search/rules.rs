@@ -853,3 +853,44 @@ fn what_comes_along() {
         assert_eq!(met(search), (found, along.to_owned()), "{search}");
     }
 }
+
+#[test]
+fn many_conditions_and_many_values_are_one_search() {
+    let resources: Vec<_> = (0..40)
+        .map(|at| {
+            let code = json!({"coding": [{"system": "http://s", "code": format!("c{at}")}]});
+            observation(
+                &format!("o{at:02}"),
+                &json!({"code": code, "subject": {"reference": "Patient/1"}}),
+            )
+        })
+        .collect();
+    let store = Store::of(&resources);
+    let values = |count: usize| {
+        let values: Vec<_> = (0..count).map(|at| format!("http://s|c{at}")).collect();
+        values.join(",")
+    };
+    for count in [1, 7, 8, 9, 40, 64, 65, 500, 1024] {
+        let search = format!("Observation?code={}&_sort=date", values(count));
+        assert_eq!(store.set(&search).len(), count.min(40), "{count}");
+        let search = format!("{search}&subject=Patient/1&status=final&code:not=c1");
+        let without = count.min(40) - usize::from(count > 1);
+        assert_eq!(store.set(&search).len(), without, "{count}");
+    }
+    for times in [5, 9, 20, 60] {
+        let conditions = "status=final&".repeat(times);
+        let search = format!("Observation?{conditions}code={}", values(8));
+        assert_eq!(store.set(&search).len(), 8, "{times}");
+        let search = format!(
+            "Observation?{}",
+            format!("code:not={}&", values(3)).repeat(times)
+        );
+        assert_eq!(
+            store.session().search_count(&search).unwrap(),
+            37,
+            "{times}"
+        );
+    }
+    let dates = "date=ge1900&date=lt2100&".repeat(30);
+    assert_eq!(store.ids(&format!("Observation?{dates}")), [""; 0]);
+}
