@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use vitalock::fhir::Reader;
 use vitalock::{Batch, Class, ErrorKind, Record, Session, Vault};
 
 use crate::answers::Verdict;
@@ -66,14 +67,21 @@ fn a_bit_of_a_closed_database_is_tampering_wherever_it_is_read_and_changes_no_an
         [
             "(free)",
             "(map)",
+            "amounts",
             "deposits",
             "intents",
             "records_by_client",
+            "resources",
+            "resources_by_end",
+            "resources_by_name",
             "revisions_by_subject",
             "sqlite_autoindex_deposits_1",
             "sqlite_autoindex_subjects_1",
             "sqlite_autoindex_terms_1",
             "sqlite_sequence",
+            "stretches",
+            "tokens",
+            "words",
         ],
         "what nothing that was read is made of"
     );
@@ -95,7 +103,19 @@ fn change_everything(session: &Session) -> Vec<ErrorKind> {
                 .subject(subject)
                 .client(&format!("{class:?}/{client}"), 1)
         });
-        each.into_iter().collect()
+        let mut batch: Batch = each.into_iter().collect();
+        for class in Class::ALL {
+            // Something for every table of the search index.
+            for json in [
+                r#"{"resourceType":"Patient","id":"n","name":[{"family":"N"}],"birthDate":"1950"}"#,
+                r#"{"resourceType":"Observation","status":"final","valueQuantity":{"value":1}}"#,
+                r#"{"resourceType":"Encounter","period":{"start":"2024-01-01","end":"2024-02-01"}}"#,
+            ] {
+                let resource = Reader::new().resource(json.as_bytes()).unwrap();
+                batch.put(resource.to_record().class(class));
+            }
+        }
+        batch
     };
     note(session.commit(&all("New", "Patient/9", "9000")).map(drop));
     for subject in 1..4 {
@@ -132,7 +152,7 @@ fn a_bit_where_nothing_is_read_is_tampering_to_the_change_that_needs_it() {
             seen.insert(owner.clone());
         }
     }
-    assert_eq!(seen.len(), 10);
+    assert_eq!(seen.len(), 17);
 }
 
 #[test]

@@ -31,7 +31,15 @@ pub(crate) fn is_read(class: Class, owner: &str) -> bool {
         | "revisions_by_subject"
         | "sqlite_autoindex_subjects_1"
         | "sqlite_autoindex_terms_1"
-        | "sqlite_sequence" => false,
+        | "sqlite_sequence"
+        // No record here is a resource.
+        | "resources"
+        | "resources_by_name"
+        | "resources_by_end"
+        | "tokens"
+        | "words"
+        | "stretches"
+        | "amounts" => false,
         _ => true,
     }
 }
