@@ -13,7 +13,7 @@ use crate::keys::{ClassKeys, TokenSpace};
 use crate::records::Record;
 use crate::secret::SecretText;
 use crate::storage::{
-    Clause, Direction, Entered, Entries, Entry, FoundBy, IMPLIED, LONGEST_WORD, Own, Probe,
+    Clause, Direction, Entered, Entry, FoundBy, IMPLIED, LONGEST_WORD, NewEntries, Own, Probe,
     Reading, Search,
 };
 
@@ -36,11 +36,11 @@ impl OpenClass {
             // A type that R4 does not have is kept, and not found by what is in it.
             return Ok(None);
         };
-        let mut entries = Vec::with_capacity(derived.values.len() * 2);
+        let mut entries = NewEntries::default();
         for (number, value) in &derived.values {
             match value {
                 Some(value) => enter(&self.keys, number * 2, value, &mut entries),
-                None => entries.push(Entry::Token {
+                None => entries.push(&Entry::Token {
                     parameter: number * 2 + 1,
                     value: 0,
                     system: 0,
@@ -52,7 +52,7 @@ impl OpenClass {
                 named: derived.named.map(|named| number(&self.keys, &named)),
                 time: derived.own,
             },
-            entries: Entries::of(&entries),
+            entries: entries.finish(),
         }))
     }
 }
@@ -116,7 +116,7 @@ fn named_system(keys: &ClassKeys, system: Option<&str>) -> i64 {
     system.map_or(0, |system| system_number(keys, system))
 }
 
-fn enter(keys: &ClassKeys, parameter: i64, value: &Value<'_>, entries: &mut Vec<Entry>) {
+fn enter(keys: &ClassKeys, parameter: i64, value: &Value<'_>, entries: &mut NewEntries) {
     let token = |parameter: i64, text: &str, system: i64| Entry::Token {
         parameter,
         value: number(keys, text),
@@ -131,7 +131,7 @@ fn enter(keys: &ClassKeys, parameter: i64, value: &Value<'_>, entries: &mut Vec<
         Value::Token { system, code } => {
             let code = code.as_ref().map(|code| fold(code));
             let code = code.as_ref().map_or("", SecretText::expose);
-            entries.push(token(parameter, code, from(system)));
+            entries.push(&token(parameter, code, from(system)));
         }
         Value::Label(_) => {}
         Value::Typed {
@@ -140,26 +140,26 @@ fn enter(keys: &ClassKeys, parameter: i64, value: &Value<'_>, entries: &mut Vec<
             value,
         } => {
             let typed = typed(&fold(code), &fold(value));
-            entries.push(token(parameter + 1, &typed, system_number(keys, system)));
+            entries.push(&token(parameter + 1, &typed, system_number(keys, system)));
         }
-        Value::Reference(named) => entries.push(token(parameter, named, 0)),
+        Value::Reference(named) => entries.push(&token(parameter, named, 0)),
         Value::Referred { system, code } => {
             let code = code.as_ref().map(|code| fold(code));
             let code = code.as_ref().map_or("", SecretText::expose);
-            entries.push(token(parameter + 1, code, from(system)));
+            entries.push(&token(parameter + 1, code, from(system)));
         }
         Value::Text(text) => {
             let word = word(text);
-            entries.push(Entry::Word {
+            entries.push(&Entry::Word {
                 parameter,
                 word: SecretText::copy_of(cut(word.expose(), LONGEST_WORD)),
             });
         }
-        Value::Uri(uri) => entries.push(Entry::Word {
+        Value::Uri(uri) => entries.push(&Entry::Word {
             parameter,
             word: SecretText::copy_of(cut(uri, LONGEST_WORD)),
         }),
-        Value::Stretch(start, end) => entries.push(Entry::Stretch {
+        Value::Stretch(start, end) => entries.push(&Entry::Stretch {
             parameter,
             start: *start,
             end: *end,
@@ -175,17 +175,17 @@ fn enter(keys: &ClassKeys, parameter: i64, value: &Value<'_>, entries: &mut Vec<
                 high: high + 0.0,
                 system,
             };
-            entries.push(amount(0, 0));
+            entries.push(&amount(0, 0));
             let Some(Unit { system, code, text }) = unit else {
                 return;
             };
             if let Some(code) = code {
                 let system = named_system(keys, system.as_deref());
-                entries.push(amount(number(keys, code), system));
+                entries.push(&amount(number(keys, code), system));
             }
             let differs = code.as_deref() != text.as_deref();
             if let Some(text) = text.as_ref().filter(|_| differs) {
-                entries.push(amount(number(keys, text), 0));
+                entries.push(&amount(number(keys, text), 0));
             }
         }
     }

@@ -65,20 +65,27 @@ const WORD: u8 = 2;
 const STRETCH: u8 = 3;
 const AMOUNT: u8 = 4;
 
-impl Entries {
-    /// Lays out entries, each once.
-    pub(crate) fn of(entries: &[Entry]) -> Self {
-        let mut parts: Vec<SecretBytes> = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let part = entry.encode();
-            if !parts.iter().any(|there| there.expose() == part.expose()) {
-                parts.push(part);
-            }
+/// Entries that are being put together. They are laid out one by one: a list of entries would keep
+/// what was in memory before in the places that a shorter kind leaves free.
+#[derive(Default)]
+pub(crate) struct NewEntries(Vec<SecretBytes>);
+
+impl NewEntries {
+    /// Adds an entry, unless it is there.
+    pub(crate) fn push(&mut self, entry: &Entry) {
+        let part = entry.encode();
+        if !self.0.iter().any(|there| there.expose() == part.expose()) {
+            self.0.push(part);
         }
-        let parts: Vec<&[u8]> = parts.iter().map(SecretBytes::expose).collect();
-        Self(SecretBytes::concatenation(&parts))
     }
 
+    pub(crate) fn finish(&self) -> Entries {
+        let parts: Vec<&[u8]> = self.0.iter().map(SecretBytes::expose).collect();
+        Entries(SecretBytes::concatenation(&parts))
+    }
+}
+
+impl Entries {
     pub(super) fn from_stored(bytes: Vec<u8>) -> Self {
         Self(SecretBytes::from_vec(bytes))
     }
@@ -210,6 +217,12 @@ mod tests {
     use super::super::probe::{Probe, Whole};
     use super::*;
 
+    fn of(entries: &[Entry]) -> Entries {
+        let mut new = NewEntries::default();
+        entries.iter().for_each(|entry| new.push(entry));
+        new.finish()
+    }
+
     #[test]
     fn entries_come_back_as_they_were_and_each_once() {
         let word = |word: &str| Entry::Word {
@@ -237,12 +250,12 @@ mod tests {
                 system: 0,
             },
         ];
-        let laid_out = Entries::of(&entries);
+        let laid_out = of(&entries);
         assert_eq!(laid_out.iter().count(), 4);
         let again: Vec<_> = Entries::from_stored(laid_out.as_bytes().to_vec())
             .iter()
             .collect();
-        assert_eq!(Entries::of(&again).as_bytes(), laid_out.as_bytes());
+        assert_eq!(of(&again).as_bytes(), laid_out.as_bytes());
         let own = Own {
             named: None,
             time: None,
@@ -252,7 +265,7 @@ mod tests {
             word: SecretText::copy_of("jü"),
             how: Whole::Start,
         };
-        assert!(probe.meets(own, &again));
+        assert!(probe.meets(own, &laid_out));
         let cut = laid_out.as_bytes().len() - 1;
         let cut = Entries::from_stored(laid_out.as_bytes()[..cut].to_vec());
         assert_eq!(cut.iter().count(), 3, "what is not whole is left out");

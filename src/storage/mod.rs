@@ -38,7 +38,7 @@ mod vfs;
 pub(crate) use audit::SegmentRow;
 pub(crate) use deposits::DepositRow;
 pub(crate) use entries::Entered;
-pub(crate) use entry::{Entries, Entry, FoundBy, IMPLIED, LONGEST_WORD, Own};
+pub(crate) use entry::{Entry, FoundBy, IMPLIED, LONGEST_WORD, NewEntries, Own};
 pub(crate) use heap::sqlite_heap_is_wiped;
 pub(crate) use names::{StoredSubject, StoredTerm};
 pub(crate) use need::Most;

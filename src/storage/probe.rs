@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::entry::{Entry, IMPLIED, Own};
+use super::entry::{Entries, Entry, IMPLIED, Own};
 use crate::secret::SecretText;
 
 /// What is looked for among the entries of a record.
@@ -91,7 +91,7 @@ impl<T: PartialOrd + Copy> Bounds<T> {
 
 impl Probe {
     /// Whether a record is what is looked for: its own columns, or one of its entries.
-    pub(crate) fn meets(&self, own: Own, entries: &[Entry]) -> bool {
+    pub(crate) fn meets(&self, own: Own, entries: &Entries) -> bool {
         match self {
             Self::Named(named) => own.named == Some(*named),
             Self::NamedIn(all) => own.named.is_some_and(|it| all.binary_search(&it).is_ok()),
@@ -103,7 +103,7 @@ impl Probe {
             } => own
                 .time
                 .is_some_and(|(start, end)| bounds.hold(start, end.max(start.saturating_add(1)))),
-            probe => entries.iter().any(|entry| probe.is(entry)),
+            probe => entries.iter().any(|entry| probe.is(&entry)),
         }
     }
 

@@ -5,7 +5,7 @@
 //! its rarest clause has.
 
 use super::driver::{Driver, Lane};
-use super::entry::{Entries, Entry, Own};
+use super::entry::{Entries, Own};
 use super::failure::from_sqlite;
 use super::probe::Probe;
 use super::rows::{Row, columns, read_row};
@@ -30,7 +30,7 @@ pub(crate) struct Clause {
 }
 
 impl Clause {
-    fn holds(&self, own: Own, entries: &[Entry]) -> bool {
+    fn holds(&self, own: Own, entries: &Entries) -> bool {
         self.any.iter().any(|probe| probe.meets(own, entries)) != self.none
     }
 }
@@ -156,7 +156,6 @@ impl Reading<'_> {
         let Some((own, entries)) = self.found_by(place)? else {
             return Ok(false);
         };
-        let entries: Vec<_> = entries.iter().collect();
         Ok(clauses.iter().all(|clause| clause.holds(own, &entries)))
     }
 
