@@ -42,7 +42,8 @@ struct Token {
 pub(super) const COLLECTED: usize = 2048;
 /// Rows are counted up to these numbers, until a clause is found that has fewer.
 const COUNTED: [usize; 3] = [128, COLLECTED + 1, 16_384];
-/// Up to so many codes drive together, or stand beside.
+/// Up to so many codes drive together, and so many stand beside.
+const LISTS: usize = 64;
 const TOKENS: usize = 8;
 const EVERYTHING: (i64, i64) = (i64::MIN, i64::MAX);
 
@@ -112,29 +113,54 @@ impl Driver {
     }
 }
 
-/// The codes of a clause, where it asks for nothing else.
-fn tokens(clause: &Clause) -> Option<Vec<Token>> {
-    let token = |probe: &Probe| match probe {
-        Probe::Token {
-            parameter,
-            value,
-            system,
-        } => Some(Token {
-            parameter: *parameter,
-            value: *value,
-            system: *system,
-        }),
-        _ => None,
-    };
-    let tokens: Vec<_> = clause.any.iter().map(token).collect::<Option<_>>()?;
-    (1..=TOKENS).contains(&tokens.len()).then_some(tokens)
+/// The codes of a clause, where it asks for nothing else and for no more than so many.
+fn tokens(clause: &Clause, most: usize) -> Option<Vec<Token>> {
+    let mut tokens = Vec::new();
+    for probe in &clause.any {
+        match probe {
+            Probe::Token {
+                parameter,
+                value,
+                system,
+            } => tokens.push(Token {
+                parameter: *parameter,
+                value: *value,
+                system: *system,
+            }),
+            Probe::TokenIn { parameter, values } if values.len() <= most => {
+                tokens.extend(values.iter().map(|value| Token {
+                    parameter: *parameter,
+                    value: *value,
+                    system: None,
+                }));
+            }
+            _ => return None,
+        }
+    }
+    (tokens.len() <= most).then_some(tokens)
+}
+
+/// A probe for many, as probes for one each.
+fn single(probe: &Probe) -> Vec<Probe> {
+    match probe {
+        Probe::TokenIn { parameter, values } => {
+            let one = |value: &i64| Probe::Token {
+                parameter: *parameter,
+                value: *value,
+                system: None,
+            };
+            values.iter().map(one).collect()
+        }
+        Probe::NamedIn(all) => all.iter().copied().map(Probe::Named).collect(),
+        other => vec![other.clone()],
+    }
 }
 
 fn beside(search: &Search, covered: &[usize]) -> Vec<usize> {
     let mut room = TOKENS;
     let mut beside = Vec::new();
     for (at, clause) in search.clauses.iter().enumerate() {
-        let Some(tokens) = tokens(clause).filter(|_| !covered.contains(&at)) else {
+        let Some(tokens) = tokens(clause, TOKENS).filter(|_| !covered.contains(&at)) else {
             continue;
         };
         if let Some(left) = room.checked_sub(tokens.len()) {
@@ -163,7 +189,7 @@ impl Reading<'_> {
         starts: (i64, i64),
         most: usize,
     ) -> Result<Option<(usize, Along)>> {
-        if let Some(tokens) = tokens(clause) {
+        if let Some(tokens) = tokens(clause, LISTS) {
             let mut count = 0;
             for token in &tokens {
                 let limit = i64::try_from(most.saturating_sub(count)).unwrap_or(i64::MAX);
@@ -180,11 +206,11 @@ impl Reading<'_> {
             return Ok(Some((count, Along::Tokens(tokens))));
         }
         let mut places = Vec::new();
-        for probe in &clause.any {
-            let Some(mut statement) = collecting(probe) else {
+        let most = most.min(COLLECTED + 1);
+        for probe in clause.any.iter().flat_map(single) {
+            let Some(mut statement) = collecting(&probe) else {
                 return Ok(None);
             };
-            let most = most.min(COLLECTED + 1);
             let limit = most.saturating_sub(places.len());
             statement.integer(" LIMIT ?", i64::try_from(limit).unwrap_or(i64::MAX));
             places.extend(statement.positions(self)?);
@@ -318,7 +344,7 @@ impl Lane {
             } else {
                 " AND (0"
             });
-            for token in tokens(clause).unwrap_or_default() {
+            for token in tokens(clause, TOKENS).unwrap_or_default() {
                 statement
                     .text(" OR EXISTS (SELECT 1 FROM tokens t")
                     .integer(" WHERE t.parameter = ?", token.parameter)
