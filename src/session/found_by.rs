@@ -13,8 +13,8 @@ use crate::keys::{ClassKeys, TokenSpace};
 use crate::records::Record;
 use crate::secret::SecretText;
 use crate::storage::{
-    Clause, Direction, Entered, Entry, FoundBy, IMPLIED, LONGEST_WORD, NewEntries, Own, Probe,
-    Reading, Search,
+    Clause, Direction, Entered, Entry, FoundBy, IMPLIED, IndexEntry, LONGEST_WORD, NewEntries, Own,
+    Probe, Reading, Search,
 };
 
 impl OpenClass {
@@ -68,7 +68,7 @@ impl OpenClass {
         &self,
         reading: &Reading<'_>,
         place: i64,
-        start: i64,
+        index: &IndexEntry,
         record: &Record,
     ) -> Result<Option<Entered>> {
         let stored = reading.found_by(place)?;
@@ -77,7 +77,7 @@ impl OpenClass {
             (Ok(Some(derived)), Some((own, entries)))
                 if derived.own == own && derived.entries.as_bytes() == entries.as_bytes() =>
             {
-                reading.entered_for(place, start, &entries)?
+                reading.entered_for(place, index, &entries)?
             }
             _ => None,
         })

@@ -196,7 +196,7 @@ impl OpenClass {
         match existing {
             None => {
                 let at = writing.insert(stored.id, revision, &index, &body)?;
-                writing.enter(at, index.start, found_by.as_ref())?;
+                writing.enter(at, &index, found_by.as_ref())?;
                 self.count_in(Table::Record, stored.id, revision, &body);
                 Ok(RecordChange::Created)
             }
@@ -207,7 +207,7 @@ impl OpenClass {
                     self.keep_earlier(writing, row)?;
                 }
                 writing.update(at, revision, &index, &body)?;
-                writing.enter(at, index.start, found_by.as_ref())?;
+                writing.enter(at, &index, found_by.as_ref())?;
                 self.count_out(Table::Record, stored.id, before, &tag);
                 self.count_in(Table::Record, stored.id, revision, &body);
                 Ok(RecordChange::Updated)

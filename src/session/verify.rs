@@ -151,10 +151,10 @@ impl Check<'_> {
             last = end.place;
             for row in page {
                 self.count(&mut rows, Table::Record, row.id, row.revision, &row.body);
-                let (id, place, start) = (row.id, row.place, row.index.start);
+                let (id, place, index) = (row.id, row.place, row.index);
                 match self.open(reading, row) {
                     Ok(record) => {
-                        let found = self.class.as_found(reading, place, start, &record)?;
+                        let found = self.class.as_found(reading, place, &index, &record)?;
                         match found {
                             Some(found) => entered += found,
                             None => self.add(FaultKind::Index, Some(id), None),

@@ -224,7 +224,7 @@ impl Reading<'_> {
     }
 
     /// Where the rows at these places stand in order, if they are of that kind.
-    pub(super) fn of_kind(&self, kind: i64, places: &[Position]) -> Result<Vec<Position>> {
+    fn of_kind(&self, kind: i64, places: &[Position]) -> Result<Vec<Position>> {
         let mut positions = Vec::with_capacity(places.len());
         for at in places {
             let mut statement = Statement::new("SELECT start, place FROM records");

@@ -6,22 +6,29 @@ use rusqlite::{OptionalExtension, ToSql, params};
 
 use super::entry::{Entries, Entry, FoundBy};
 use super::failure::from_sqlite;
+use super::rows::IndexEntry;
 use super::store::{Reading, Writing, cached};
 use crate::error::Result;
 
 impl Writing<'_> {
-    /// Enters what the record at a place is found by, if it is a resource. `start` is that of its row.
-    pub(crate) fn enter(&self, place: i64, start: i64, found: Option<&FoundBy>) -> Result<()> {
+    /// Enters what the record at a place is found by, if it is a resource. `index` is that of its row.
+    pub(crate) fn enter(
+        &self,
+        place: i64,
+        index: &IndexEntry,
+        found: Option<&FoundBy>,
+    ) -> Result<()> {
         let Some(found) = found else {
             return Ok(());
         };
         let (from, to) = found.own.time.unzip();
-        let sql = "INSERT INTO resources (place, named, start, finish, entries)
-                   VALUES (?1, ?2, ?3, ?4, ?5)";
-        let row = params![place, found.own.named, from, to, found.entries.as_bytes()];
+        let sql = "INSERT INTO resources (place, kind, named, start, finish, entries)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let entries = found.entries.as_bytes();
+        let row = params![place, index.kind, found.own.named, from, to, entries];
         cached(self.0, sql)?.execute(row).map_err(from_sqlite)?;
         for entry in found.entries.iter() {
-            self.each_row(place, start, &entry, &INSERT)?;
+            self.each_row(place, index.start, &entry, &INSERT)?;
         }
         Ok(())
     }
@@ -129,15 +136,20 @@ impl Reading<'_> {
     pub(crate) fn entered_for(
         &self,
         place: i64,
-        start: i64,
+        index: &IndexEntry,
         entries: &Entries,
     ) -> Result<Option<Entered>> {
+        let sql = "SELECT 1 FROM resources WHERE place = ?1 AND kind = ?2";
+        let mut statement = cached(self.connection, sql)?;
+        if !statement.exists([place, index.kind]).map_err(from_sqlite)? {
+            return Ok(None);
+        }
         let mut entered = Entered {
             resources: 1,
             ..Entered::default()
         };
         for entry in entries.iter() {
-            if !entry.with_row(place, start, &SELECT, |sql, row| {
+            if !entry.with_row(place, index.start, &SELECT, |sql, row| {
                 let mut statement = cached(self.connection, sql)?;
                 statement.exists(row).map_err(from_sqlite)
             })? {

@@ -69,17 +69,15 @@ impl Reading<'_> {
         before: i64,
     ) -> Result<Option<Vec<Position>>> {
         let mut statement = Statement::new(
-            "SELECT 0, place FROM resources INDEXED BY resources_by_end
+            "SELECT start, place FROM resources INDEXED BY resources_by_end
              WHERE finish - start > 86400000000",
         );
         statement
+            .integer(" AND kind = ?", search.kind)
             .integer(" AND finish > ?", beyond)
             .integer(" AND start < ?", before)
             .integer(" LIMIT ?", i64::try_from(COLLECTED + 1).unwrap_or(i64::MAX));
         let places = statement.positions(self)?;
-        if places.len() > COLLECTED {
-            return Ok(None);
-        }
-        self.of_kind(search.kind, &places).map(Some)
+        Ok((places.len() <= COLLECTED).then_some(places))
     }
 }

@@ -253,7 +253,8 @@ fn an_index_that_was_changed_is_found_by_verifying() {
         "UPDATE resources SET named = named + 1",
         "UPDATE resources SET entries = x''",
         "DELETE FROM resources",
-        "INSERT INTO resources (place, entries) VALUES (999, x'')",
+        "INSERT INTO resources (place, kind, entries) VALUES (999, 1, x'')",
+        "UPDATE resources SET kind = kind + 1",
         "UPDATE resources SET finish = finish + 1",
     ];
     for change in changes {
