@@ -168,11 +168,11 @@ fn measure(session: &Session, search: &str) -> (Vec<String>, Value) {
         };
         median((0..ROUNDS).map(round).collect())
     };
-    let finds = session.search_count(&search).unwrap();
-    let first = timed(&|| assert!(session.search(&search).unwrap().all(|found| found.is_ok())));
+    let finds = session.fhir().search_count(&search).unwrap();
+    let first = timed(&|| assert!(session.fhir().search(&search).unwrap().all(|found| found.is_ok())));
     let mut late = None;
     if finds as usize > PAGE * LATE {
-        let mut page = session.search(&search).unwrap();
+        let mut page = session.fhir().search(&search).unwrap();
         for _ in 2..LATE {
             assert!(page.by_ref().all(|found| found.is_ok()));
             page = session
@@ -182,11 +182,11 @@ fn measure(session: &Session, search: &str) -> (Vec<String>, Value) {
         assert!(page.by_ref().all(|found| found.is_ok()));
         let cursor = page.cursor().unwrap().unwrap();
         late = Some(timed(&|| {
-            let page = session.search_after(&search, &cursor).unwrap();
+            let page = session.fhir().search_after(&search, &cursor).unwrap();
             assert_eq!(page.count(), PAGE);
         }));
     }
-    let count = timed(&|| assert_eq!(session.search_count(&search).unwrap(), finds));
+    let count = timed(&|| assert_eq!(session.fhir().search_count(&search).unwrap(), finds));
     let row = vec![
         search.clone(),
         finds.to_string(),

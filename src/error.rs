@@ -99,6 +99,19 @@ impl Error {
         }
     }
 
+    /// The same failure, of an entry of a Bundle.
+    pub(crate) fn in_entry(self, index: usize) -> Self {
+        let detail = match self.detail {
+            Detail::None => Detail::JsonPath(format!("entry[{index}]").into()),
+            Detail::JsonPath(path) if path.starts_with('[') => {
+                Detail::JsonPath(format!("entry[{index}].resource{path}").into())
+            }
+            Detail::JsonPath(path) => Detail::JsonPath(format!("entry[{index}].{path}").into()),
+            other => other,
+        };
+        Self { detail, ..self }
+    }
+
     pub(crate) fn os(kind: ErrorKind, code: i32) -> Self {
         Self {
             kind,
@@ -266,6 +279,8 @@ kinds! {
     PassphraseTooLong => "the passphrase is too long",
     /// The passphrase has too few characters for the slot it is meant for.
     PassphraseTooShort => "the passphrase is too short",
+    /// An operation of a JSON Patch does not fit the resource, or would change its type or id.
+    PatchFailed => "the patch does not fit the resource",
     /// The vault is paused: its files are closed until it is resumed.
     Paused => "the vault is paused",
     /// A file or directory of the vault belongs to another user.
@@ -290,6 +305,8 @@ kinds! {
     RecoveryNotConfirmed => "the code typed back is not the one shown",
     /// The vault, or a part of it, is older than what was anchored: an older copy was put back.
     RollbackDetected => "the vault is older than it was",
+    /// The search of a conditional write finds more than one resource.
+    SearchAmbiguous => "the condition finds more than one resource",
     /// A search string is not one: its type or a parameter is not known, or a value is not of the
     /// parameter's kind. [`Error::search_parameter`] says which, where it is a known one.
     SearchInvalid => "the search is not valid",

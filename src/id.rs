@@ -50,6 +50,29 @@ fn hex_digit(digit: u8) -> Option<u8> {
     }
 }
 
+/// A random UUID (RFC 9562, version 4).
+pub(crate) struct Uuid([u8; 16]);
+
+impl Uuid {
+    pub(crate) fn make() -> Result<Self> {
+        let mut bytes: [u8; 16] = random::make()?;
+        let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes;
+        *version = *version & 0x0F | 0x40;
+        *variant = *variant & 0x3F | 0x80;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, byte) in self.0.iter().enumerate() {
+            let dash = if matches!(at, 4 | 6 | 8 | 10) { "-" } else { "" };
+            write!(f, "{dash}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
 macro_rules! identity {
     ($(#[doc = $doc:literal])+ $name:ident, $size:literal) => {
         $(#[doc = $doc])+

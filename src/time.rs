@@ -6,6 +6,7 @@
 //! **Format** i64 microseconds since 1970-01-01T00:00:00Z.
 
 use rustix::time::{ClockId, clock_gettime};
+use std::ops::RangeInclusive;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An instant in UTC, to the microsecond.
@@ -21,6 +22,18 @@ impl Timestamp {
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub const fn to_micros(self) -> i64 {
         self.0
+    }
+
+    /// The years 1 to 9999 of FHIR's calendar, in microseconds since 1970.
+    pub(crate) const INSTANTS: RangeInclusive<i64> =
+        -62_135_596_800_000_000..=253_402_207_200_999_999;
+
+    /// A FHIR `instant` in UTC. What lies outside of its years, 1 to 9999, is the first or the last of
+    /// them.
+    pub(crate) fn to_instant(self) -> String {
+        let at = self.0.clamp(*Self::INSTANTS.start(), *Self::INSTANTS.end());
+        let at = jiff::Timestamp::from_microsecond(at).unwrap_or_default();
+        format!("{at:.6}")
     }
 
     /// The device's present wall-clock time.

@@ -30,7 +30,7 @@ fn resource(vault: VaultId, entry: &AuditEntry) -> Result<Value> {
         "type": { "system": DICOM, "code": code, "display": display },
         "subtype": [subtype(entry.action())],
         "action": action(entry.action()),
-        "recorded": instant(entry.at()),
+        "recorded": entry.at().to_instant(),
         "outcome": outcome(entry),
         "agent": [agent(entry)],
         "source": { "observer": { "identifier": { "value": vault.to_string() } } },
@@ -94,7 +94,7 @@ fn details(entry: &AuditEntry) -> Vec<Value> {
         details.push(detail("failed attempts", format!("{slot}: {attempts}")));
     }
     let at = entry.at().to_micros();
-    if !(CALENDAR.0..=CALENDAR.1).contains(&at) {
+    if !Timestamp::INSTANTS.contains(&at) {
         details.push(detail("microseconds since 1970", at));
     }
     let reason = entry.lock_reason().map(|reason| format!("{reason:?}"));
@@ -117,17 +117,6 @@ fn details(entry: &AuditEntry) -> Vec<Value> {
 
 fn detail(name: &str, value: impl std::fmt::Display) -> Value {
     json!({ "type": name, "valueString": value.to_string() })
-}
-
-/// The years 1 to 9999 of FHIR's calendar, in microseconds since 1970.
-const CALENDAR: (i64, i64) = (-62_135_596_800_000_000, 253_402_207_200_999_999);
-
-/// A time of that calendar: what lies outside is the first or the last of it, since one entry that was
-/// forged may not keep the others from being exported.
-fn instant(at: Timestamp) -> String {
-    let at = at.to_micros().clamp(CALENDAR.0, CALENDAR.1);
-    let at = jiff::Timestamp::from_microsecond(at).unwrap_or_default();
-    format!("{at:.6}")
 }
 
 fn outcome(entry: &AuditEntry) -> &'static str {

@@ -7,16 +7,25 @@
 
 mod bundle;
 mod date;
+mod edit;
 mod effective;
+mod interactions;
 mod limits;
+mod links;
 mod object;
+mod patch;
 mod read;
 mod resource;
 mod scan;
 pub(crate) mod search;
 mod text;
+mod tree;
 
+pub(crate) use edit::{Stamp, Updated, in_one_line, last_updated, stamped};
+pub(crate) use interactions::{Interaction, Method, Together, patch_in};
 pub use limits::Limits;
+pub(crate) use links::{Links, conditional_references};
+pub(crate) use patch::patched;
 pub use read::Reader;
 pub use resource::{CONTENT_TYPE, Resource};
 pub use search::{SearchParameter, search_parameters};

@@ -4,6 +4,8 @@
 //! **Never** parses what the scan has not passed, or lets the document's words into an error.
 //! **Format** FHIR R4 JSON in UTF-8 without a byte order mark.
 
+use serde::de::IgnoredAny;
+
 use super::bundle;
 use super::limits::Limits;
 use super::object::{Step, Trail};
@@ -77,10 +79,28 @@ impl Reader {
     /// [`FhirTooLarge`](ErrorKind::FhirTooLarge) for the document or one resource, and
     /// [`FhirTooMany`](ErrorKind::FhirTooMany).
     pub fn bundle<'a>(&self, json: &'a [u8]) -> Result<Vec<Resource<'a>>> {
+        self.whole(json, |text, trail| bundle::read(text, self.limits, trail))
+    }
+
+    /// Reads a document as a whole.
+    pub(super) fn whole<'a, T>(
+        &self,
+        json: &'a [u8],
+        read: impl Fn(&'a str, &mut Trail) -> Result<T, serde_json::Error>,
+    ) -> Result<T> {
         self.check_length(json)?;
-        self.guarded(json, &mut Trail::default(), |text, trail| {
-            bundle::read(text, self.limits, trail)
+        self.guarded(json, &mut Trail::default(), read)
+    }
+
+    /// The text of a document that is JSON, whatever it says.
+    pub(crate) fn json<'a>(&self, json: &'a [u8]) -> Result<&'a str> {
+        self.whole(json, |text, _| {
+            serde_json::from_str::<IgnoredAny>(text).map(|_| text)
         })
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Reads NDJSON: one resource a line, blank lines passed over.

@@ -266,6 +266,20 @@ impl Record {
         }
     }
 
+    /// What comes next where another record is: in its class, from its device and app, and as pinned
+    /// and passing as that one.
+    pub(crate) fn in_the_place_of(self, held: &Self) -> Self {
+        Self {
+            class: held.class,
+            device: held.device.clone(),
+            app: held.app.clone(),
+            expires: held.expires,
+            pinned: held.pinned,
+            stored: held.stored,
+            ..self
+        }
+    }
+
     /// Checks every bound before anything is written.
     pub(crate) fn check(&self) -> Result<()> {
         let texts = [

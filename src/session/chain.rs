@@ -22,7 +22,8 @@ pub(super) struct Resolved<'a> {
     names: Vec<SecretText>,
 }
 
-/// Looks for the other resources that a request speaks of, in all classes within reach.
+/// Looks for the other resources that a request speaks of, in all classes within reach. `quietly`
+/// writes no entry of the trail.
 ///
 /// # Errors
 ///
@@ -32,12 +33,14 @@ pub(super) fn resolve<'a>(
     open: &OpenClasses,
     reach: Reach,
     request: &'a Request,
+    quietly: bool,
 ) -> Result<Vec<Resolved<'a>>> {
     let resolve = |chain: &'a Chain| {
         let mut found = Vec::new();
         let refers = chain.reverse.then_some(chain.definition);
         for other in &chain.others {
-            names_of(inner, open, reach, other, refers, &mut found)?;
+            let about = (other, refers);
+            names_of(inner, open, reach, about, quietly, &mut found)?;
         }
         found.sort_unstable();
         found.dedup();
@@ -94,12 +97,12 @@ fn names_of(
     inner: &Inner,
     open: &OpenClasses,
     reach: Reach,
-    request: &Request,
-    refers: Option<&Definition>,
+    (request, refers): (&Request, Option<&Definition>),
+    quietly: bool,
     found: &mut Vec<SecretText>,
 ) -> Result<()> {
     let kind = SecretText::copy_of(request.kind);
-    let resolved = resolve(inner, open, reach, request)?;
+    let resolved = resolve(inner, open, reach, request, quietly)?;
     for class in open.within(reach) {
         inner.tally_query(reach, class.class(), &kind);
         let Some(search) = in_class(class, request, &resolved)? else {
@@ -129,7 +132,7 @@ fn names_of(
                 }
                 Ok(end)
             })?;
-            if found.len() > before {
+            if found.len() > before && !quietly {
                 inner.admit(open, reach, class, &kind)?;
             }
             match end {

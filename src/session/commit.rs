@@ -35,43 +35,81 @@ pub(super) fn erase(inner: &Inner, reach: Reach, id: RecordId) -> Result<bool> {
 
 /// What the puts came to, and whether anything was erased.
 fn change(inner: &Inner, reach: Reach, batch: &Batch) -> Result<(Vec<Stored>, bool)> {
+    check(batch)?;
+    inner.changing(reach, |open| {
+        let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        finish_earlier(open, &mut waiting)?;
+        make(inner, open, reach, batch, &mut waiting)
+    })
+}
+
+/// Commits what is decided while nobody else can change anything. `decide` writes no entry of the
+/// trail: whoever lets it look at records says so later.
+///
+/// # Errors
+///
+/// Those of `decide`, and of a commit.
+pub(super) fn decided<T>(
+    inner: &Inner,
+    open: &OpenClasses,
+    reach: Reach,
+    decide: impl FnOnce() -> Result<(Batch, T)>,
+) -> Result<(Vec<Stored>, T)> {
+    let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
+    finish_earlier(open, &mut waiting)?;
+    let (batch, value) = decide()?;
+    if batch.is_empty() {
+        return Ok((Vec::new(), value));
+    }
+    check(&batch)?;
+    let (stored, _) = make(inner, open, reach, &batch, &mut waiting)?;
+    Ok((stored, value))
+}
+
+fn check(batch: &Batch) -> Result<()> {
     for change in &batch.changes {
         if let Change::Put(record) = change {
             record.check()?;
             check_resource(record)?;
         }
     }
-    inner.changing(reach, |open| {
-        let mut waiting = inner.commit.lock().unwrap_or_else(PoisonError::into_inner);
-        finish_earlier(open, &mut waiting)?;
-        let by = inner.actor(reach);
-        let classes = involved(open, reach, batch)?;
-        let now = Timestamp::now();
-        let mut work = |parts: &mut [Part<'_>]| {
-            let mut stored = Vec::new();
-            let mut erased = false;
-            for change in &batch.changes {
-                match change {
-                    Change::Put(record) => stored.push(put(parts, record, now, None)?),
-                    Change::Erase(id) => erased |= take_out(parts, *id)?,
-                }
+    Ok(())
+}
+
+fn make(
+    inner: &Inner,
+    open: &OpenClasses,
+    reach: Reach,
+    batch: &Batch,
+    waiting: &mut bool,
+) -> Result<(Vec<Stored>, bool)> {
+    let by = inner.actor(reach);
+    let classes = involved(open, reach, batch)?;
+    let now = Timestamp::now();
+    let mut work = |parts: &mut [Part<'_>]| {
+        let mut stored = Vec::new();
+        let mut erased = false;
+        for change in &batch.changes {
+            match change {
+                Change::Put(record) => stored.push(put(parts, record, now, None)?),
+                Change::Erase(id) => erased |= take_out(parts, *id)?,
             }
-            Ok((stored, erased))
-        };
-        let erases = |change: &Change| matches!(change, Change::Erase(_));
-        if batch.changes.iter().all(erases) {
-            let done = take_away(open, &classes, &by, &mut waiting, &mut work)?;
-            done.scrubbed?;
-            return Ok(done.value);
         }
-        let done = in_one_transaction(open, &classes, &by, &mut waiting, &mut work)?;
-        let (_, erased) = done.value;
-        if erased {
-            // Whoever erases is told of traces that are left; whoever puts has what was asked for.
-            done.scrubbed?;
-        }
-        Ok(done.value)
-    })
+        Ok((stored, erased))
+    };
+    let erases = |change: &Change| matches!(change, Change::Erase(_));
+    if batch.changes.iter().all(erases) {
+        let done = take_away(open, &classes, &by, waiting, &mut work)?;
+        done.scrubbed?;
+        return Ok(done.value);
+    }
+    let done = in_one_transaction(open, &classes, &by, waiting, &mut work)?;
+    let (_, erased) = done.value;
+    if erased {
+        // Whoever erases is told of traces that are left; whoever puts has what was asked for.
+        done.scrubbed?;
+    }
+    Ok(done.value)
 }
 
 fn finish_earlier_with_reserve(open: &OpenClasses, waiting: &mut bool) -> Result<()> {

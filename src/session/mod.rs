@@ -17,6 +17,7 @@ mod draft;
 mod emergency;
 mod evidence;
 mod expiry;
+mod fhir;
 mod found_by;
 mod generation;
 mod handle;
@@ -62,6 +63,7 @@ mod watch_tests;
 
 pub use audit_trail::AuditTrail;
 pub use emergency::EmergencySession;
+pub use fhir::{EntryAnswer, FhirStore, Precondition, SavedResource};
 pub use handle::Session;
 pub use lease::Lease;
 pub use matches::Matches;

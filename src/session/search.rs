@@ -4,7 +4,6 @@ use std::sync::{Arc, Weak};
 
 use super::chain::{in_class, resolve};
 use super::classes::{OpenClasses, Reach};
-use super::handle::Session;
 use super::including::Including;
 use super::live::Inner;
 use super::matches::{Matches, Stream, cursor_place};
@@ -19,70 +18,6 @@ use crate::records::Cursor;
 use crate::secret::SecretText;
 use crate::storage::Direction;
 use crate::time::Timestamp;
-
-impl Session {
-    /// The FHIR resources that a search string finds, in the words that servers take: a type, and
-    /// parameters of FHIR R4's "Search" with prefixes, modifiers and lists.
-    ///
-    /// Found are records of [`fhir::CONTENT_TYPE`](crate::fhir::CONTENT_TYPE), as
-    /// [`Resource::to_record`](crate::fhir::Resource::to_record) makes them, in the open classes. Where
-    /// no `_sort` says otherwise they come by their effective time, latest first. With `_count` the
-    /// matches end after so many, and [`Matches::cursor`] leads to the next page: see
-    /// [`search_after`](Self::search_after). Nothing is left out in silence: what is not known is an
-    /// error. Which parameters there are is in `docs/search-parameters.md`.
-    ///
-    /// Beyond the specification: codes are compared without case, a `code` and a boolean are of any
-    /// system, an absolute reference is not taken apart, and numbers are compared as IEEE 754 doubles.
-    ///
-    /// # Errors
-    ///
-    /// [`SearchInvalid`](crate::ErrorKind::SearchInvalid) and
-    /// [`SearchUnsupported`](crate::ErrorKind::SearchUnsupported), both with the
-    /// [parameter](crate::Error::search_parameter); [`Locked`](crate::ErrorKind::Locked).
-    ///
-    /// # Security
-    ///
-    /// The matches keep the words of the search, in memory that is wiped when they end or are dropped.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # fn of(session: &vitalock::Session) -> vitalock::Result<()> {
-    /// let search = "Observation?patient=Patient/1&code=http://loinc.org|8867-4\
-    ///               &date=ge2024-01-01&_sort=-date&_count=50";
-    /// let mut page = session.search(search)?;
-    /// for observation in page.by_ref() {
-    ///     println!("{} bytes", observation?.body().len());
-    /// }
-    /// if let Some(end) = page.cursor()? {
-    ///     let next = session.search_after(search, &end)?;
-    ///     # drop(next);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn search(&self, search: &str) -> Result<Matches> {
-        Matches::search(self.inner(), self.reach, search, None)
-    }
-
-    /// The matches of the same search that come after a cursor's.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`search`](Self::search), and [`InvalidCursor`](crate::ErrorKind::InvalidCursor).
-    pub fn search_after(&self, search: &str, cursor: &Cursor) -> Result<Matches> {
-        Matches::search(self.inner(), self.reach, search, Some(cursor))
-    }
-
-    /// How many resources a search string finds, without `_count`.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`search`](Self::search).
-    pub fn search_count(&self, search: &str) -> Result<u64> {
-        count(self.inner(), self.reach, search)
-    }
-}
 
 impl Matches {
     /// The resources that a search string finds.
@@ -116,7 +51,7 @@ impl Matches {
             let (keys, _) = cursor_place(open)?;
             matches.fingerprint = encode_hex(&keys.token(TokenSpace::Search, search));
             matches.go_on_from(open, cursor)?;
-            let resolved = resolve(inner, open, reach, &request)?;
+            let resolved = resolve(inner, open, reach, &request, false)?;
             let mut searches = Vec::new();
             for class in open.within(reach) {
                 inner.tally_query(reach, class.class(), &kind);
@@ -153,7 +88,7 @@ pub(super) fn count(inner: &Arc<Inner>, reach: Reach, search: &str) -> Result<u6
     inner.with(reach, |open| {
         let now = Timestamp::now().to_micros();
         let mut counts = Vec::new();
-        let resolved = resolve(inner, open, reach, &request)?;
+        let resolved = resolve(inner, open, reach, &request, false)?;
         open.steadily(|| {
             for class in open.within(reach) {
                 if let Some(search) = in_class(class, &request, &resolved)? {

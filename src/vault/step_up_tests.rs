@@ -11,12 +11,19 @@ use crate::error::ErrorKind;
 use crate::id::{RecordId, SlotId};
 use crate::keys::{ContactKey, Credentials, Passphrase, SessionPolicy};
 use crate::records::{Batch, Query, Quota, Record};
-use crate::session::{Lease, Session};
+use crate::session::{Lease, Precondition, Session};
 
 type Call = (
     &'static str,
     fn(&Lease, &Credentials<'_>) -> crate::Result<()>,
 );
+
+const PATIENT: &[u8] = br#"{"resourceType":"Patient","id":"1"}"#;
+
+fn bundle(kind: &str) -> Vec<u8> {
+    let request = r#"{"request":{"method":"DELETE","url":"Patient/1"}}"#;
+    format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{request}]}}"#).into()
+}
 
 fn nobody() -> RecordId {
     RecordId::from_bytes([1; 16])
@@ -66,17 +73,49 @@ const CALLS: &[Call] = &[
         lease.query_after(&Query::new(), &cursor).and_then(first)
     }),
     ("search", |lease, _| {
-        lease.search("Patient?name=a").and_then(first)
+        lease.fhir().search("Patient?name=a").and_then(first)
     }),
     ("search_after", |lease, _| {
         let mut matches = lease.query(&Query::new());
         let error = matches.next().map(|first| first.map(drop));
         error.unwrap_or(Ok(()))?;
         let cursor = matches.cursor()?.ok_or(ErrorKind::NotFound)?;
-        lease.search_after("Patient", &cursor).and_then(first)
+        lease.fhir().search_after("Patient", &cursor).and_then(first)
     }),
     ("search_count", |lease, _| {
-        lease.search_count("Patient?_sort=name").map(drop)
+        lease.fhir().search_count("Patient?_sort=name").map(drop)
+    }),
+    ("read", |lease, _| lease.fhir().read("Patient/1").map(drop)),
+    ("read_version", |lease, _| {
+        lease.fhir().read_version("Patient/1", 1).map(drop)
+    }),
+    ("create", |lease, _| lease.fhir().create(PATIENT).map(drop)),
+    ("create_unless", |lease, _| {
+        let fhir = lease.fhir().class(Class::Priority);
+        fhir.create_unless(PATIENT, "Patient?_id=1").map(drop)
+    }),
+    ("update", |lease, _| {
+        lease.fhir().update(PATIENT, Precondition::None).map(drop)
+    }),
+    ("update_where", |lease, _| {
+        lease.fhir().update_where(PATIENT, "Patient?_id=1").map(drop)
+    }),
+    ("patch", |lease, _| {
+        let fhir = lease.fhir();
+        fhir.patch("Patient/1", b"[]", Precondition::None).map(drop)
+    }),
+    ("delete", |lease, _| {
+        lease.fhir().delete("Patient/1", Precondition::None).map(drop)
+    }),
+    ("delete_where", |lease, _| {
+        lease.fhir().delete_where("Patient?_id=1").map(drop)
+    }),
+    ("transaction", |lease, _| {
+        lease.fhir().transaction(&bundle("transaction")).map(drop)
+    }),
+    ("batch", |lease, _| {
+        let answers = lease.fhir().batch(&bundle("batch"))?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop))
     }),
     ("count", |lease, _| lease.count(&Query::new()).map(drop)),
     ("usage", |lease, _| lease.usage().map(drop)),
@@ -148,7 +187,17 @@ const CALLS: &[Call] = &[
 ];
 
 /// Methods that need no proof, or are no calls on the vault.
-const EXEMPT: [&str; 6] = ["slots", "slot", "lock", "is_locked", "lock_reason", "code"];
+const EXEMPT: [&str; 9] = [
+    "slots",
+    "slot",
+    "lock",
+    "is_locked",
+    "lock_reason",
+    "code",
+    "fhir",
+    "class",
+    "source",
+];
 
 fn secret() -> Record {
     Record::new("Note", "for few eyes")
@@ -199,7 +248,9 @@ fn every_method_of_a_session_a_lease_and_the_slots_is_in_the_matrix() {
         include_str!("../session/handle.rs"),
         include_str!("../session/lease.rs"),
         include_str!("../session/room.rs"),
-        include_str!("../session/search.rs"),
+        include_str!("../session/fhir/mod.rs"),
+        include_str!("../session/fhir/requests.rs"),
+        include_str!("../session/fhir/writing.rs"),
         include_str!("../session/slots.rs"),
         include_str!("../session/step_up.rs"),
     ];

@@ -124,7 +124,7 @@ fn of_records(seen: &mut Seen) {
         (ErrorKind::SearchInvalid, "Patient?birthdate=canary"),
         (ErrorKind::SearchUnsupported, "Patient?gender:in=canary"),
     ] {
-        seen.error(kind, session.search(search));
+        seen.error(kind, session.fhir().search(search));
     }
 }
 

@@ -155,7 +155,7 @@ fn answers_are_those_of_an_evaluator_that_reads_every_resource() {
             assert!(sorted, "{search}: {dated:?}");
         }
         let mut found = store.ids(&search);
-        let count = store.session().search_count(&search).unwrap();
+        let count = store.session().fhir().search_count(&search).unwrap();
         assert_eq!(count, found.len() as u64, "{search}");
         found.sort();
         expected.sort_by_key(id);

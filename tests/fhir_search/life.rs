@@ -32,7 +32,7 @@ fn pages_go_on_where_the_last_one_ended_whatever_is_put_meanwhile() {
     ] {
         let whole = store.ids(&search[..search.find("_count").unwrap() - 1]);
         let session = store.session();
-        let mut page = session.search(search).unwrap();
+        let mut page = session.fhir().search(search).unwrap();
         let (mut met, mut pages) = (Vec::new(), 0);
         loop {
             let before = met.len();
@@ -44,8 +44,8 @@ fn pages_go_on_where_the_last_one_ended_whatever_is_put_meanwhile() {
                 break;
             };
             pages += 1;
-            page = session.search_after(search, &cursor).unwrap();
-            let other = session.search_after("Observation?_count=1", &cursor);
+            page = session.fhir().search_after(search, &cursor).unwrap();
+            let other = session.fhir().search_after("Observation?_count=1", &cursor);
             assert_eq!(other.unwrap_err().kind(), ErrorKind::InvalidCursor);
         }
         assert_eq!(met, whole, "{search}");
@@ -58,6 +58,7 @@ fn what_changes_is_found_by_what_it_says_now() {
     let store = Store::of(&[observation("a", 1, "1-1"), observation("b", 2, "1-1")]);
     let session = store.session();
     let first = session
+        .fhir()
         .search("Observation?_id=a")
         .unwrap()
         .next()
@@ -71,6 +72,7 @@ fn what_changes_is_found_by_what_it_says_now() {
     assert_eq!(store.ids("Observation?date=2024-01-09"), ["a"]);
     assert_eq!(store.ids("Observation?date=2024-01-01"), [""; 0]);
     let second = session
+        .fhir()
         .search("Observation?_id=b")
         .unwrap()
         .next()
@@ -105,6 +107,7 @@ fn what_has_expired_is_neither_found_nor_counted() {
     assert_eq!(
         store
             .session()
+            .fhir()
             .search_count("Observation?code=1-1")
             .unwrap(),
         1
@@ -127,7 +130,7 @@ fn priority_is_searched_with_a_lease_and_in_one_order_with_the_rest() {
         ids(&lease, "Observation?code=1-1&_sort=date"),
         ["a", "b", "c", "d"]
     );
-    assert_eq!(lease.search_count("Observation?patient=1").unwrap(), 4);
+    assert_eq!(lease.fhir().search_count("Observation?patient=1").unwrap(), 4);
     assert!(lease.verify().unwrap().faults.is_empty());
     drop(lease);
     assert_eq!(
@@ -137,6 +140,7 @@ fn priority_is_searched_with_a_lease_and_in_one_order_with_the_rest() {
     assert_eq!(
         store
             .session()
+            .fhir()
             .search_count("Observation?patient=1")
             .unwrap(),
         3
@@ -154,6 +158,7 @@ fn priority_is_searched_with_a_lease_and_in_one_order_with_the_rest() {
     assert_eq!(ids(&lease, "Observation?date=ge2024-01-04"), ["e", "d"]);
     // A record that moves is found where it is.
     let moving = lease
+        .fhir()
         .search("Observation?_id=a")
         .unwrap()
         .next()
@@ -170,14 +175,14 @@ fn a_search_is_in_the_trail_and_ends_with_the_session() {
     let store = Store::of(&[observation("a", 1, "1-1"), observation("b", 2, "1-1")]);
     assert_eq!(store.ids("Observation?code=1-1").len(), 2);
     let session = store.session();
-    let mut waiting = session.search("Observation?code=1-1").unwrap();
+    let mut waiting = session.fhir().search("Observation?code=1-1").unwrap();
     waiting.next().unwrap().unwrap();
     session.lock();
     assert_eq!(
         waiting.next().unwrap().unwrap_err().kind(),
         ErrorKind::Locked
     );
-    let refused = session.search("Observation?code=1-1").unwrap_err().kind();
+    let refused = session.fhir().search("Observation?code=1-1").unwrap_err().kind();
     assert_eq!(refused, ErrorKind::Locked);
     drop(waiting);
     let session = store.unlock();

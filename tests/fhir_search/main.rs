@@ -89,7 +89,7 @@ pub(crate) fn record(resource: &Value, class: Class) -> Record {
 }
 
 pub(crate) fn ids(session: &Session, search: &str) -> Vec<String> {
-    let found = session.search(search);
+    let found = session.fhir().search(search);
     let found = found.unwrap_or_else(|error| panic!("{search}: {error}"));
     let id = |record: vitalock::Result<Record>| {
         let resource: Value = serde_json::from_slice(record.unwrap().body()).unwrap();

@@ -22,7 +22,7 @@ fn patient(id: &str, more: &Value) -> Value {
 fn check(store: &Store, searches: &[(&str, &[&str])]) {
     for (search, wanted) in searches {
         assert_eq!(store.set(search), *wanted, "{search}");
-        let count = store.session().search_count(search).unwrap();
+        let count = store.session().fhir().search_count(search).unwrap();
         assert_eq!(count, wanted.len() as u64, "{search}");
     }
 }
@@ -429,7 +429,7 @@ fn composites_hold_within_one_element() {
         ),
     ] {
         assert_eq!(
-            store.session().search(search).unwrap_err().kind(),
+            store.session().fhir().search(search).unwrap_err().kind(),
             kind,
             "{search}"
         );
@@ -584,9 +584,10 @@ fn what_is_not_understood_is_refused_and_not_repeated() {
         ),
     ] {
         for error in [
-            store.session().search(search).map(drop).expect_err(search),
+            store.session().fhir().search(search).map(drop).expect_err(search),
             store
                 .session()
+                .fhir()
                 .search_count(search)
                 .map(drop)
                 .expect_err(search),
@@ -600,9 +601,9 @@ fn what_is_not_understood_is_refused_and_not_repeated() {
         }
     }
     let long = format!("Patient?name={}", "a".repeat(100_000));
-    assert!(store.session().search(&long).is_err());
+    assert!(store.session().fhir().search(&long).is_err());
     let many = format!("Patient?name={}", "a,".repeat(2000) + "a");
-    assert!(store.session().search(&many).is_err());
+    assert!(store.session().fhir().search(&many).is_err());
 }
 
 #[test]
@@ -628,7 +629,7 @@ fn a_record_that_says_it_is_a_resource_has_to_be_one() {
         .session()
         .put(record(&unheard_of, Class::Standard))
         .unwrap();
-    assert!(store.session().search("Unheard?_id=u").is_err());
+    assert!(store.session().fhir().search("Unheard?_id=u").is_err());
 }
 
 #[test]
@@ -744,12 +745,13 @@ fn orders() {
         // The same, a resource at a time.
         let paged = format!("{search}&_count=1");
         let session = store.session();
-        let mut page = session.search(&paged).unwrap();
+        let mut page = session.fhir().search(&paged).unwrap();
         let mut met = Vec::new();
         while let Some(found) = page.next() {
             let found: Value = serde_json::from_slice(found.unwrap().body()).unwrap();
             met.push(found["id"].as_str().unwrap().to_owned());
             page = session
+                .fhir()
                 .search_after(&paged, &page.cursor().unwrap().unwrap())
                 .unwrap();
         }
@@ -777,11 +779,11 @@ fn orders() {
     // A page goes on where it ended, though what it ended with is gone.
     let session = store.session();
     let search = "Patient?_sort=family,_id&_count=2";
-    let mut page = session.search(search).unwrap();
+    let mut page = session.fhir().search(search).unwrap();
     let last = page.by_ref().last().unwrap().unwrap();
     let cursor = page.cursor().unwrap().unwrap();
     session.erase(last.id().unwrap()).unwrap();
-    let rest = session.search_after(search, &cursor).unwrap();
+    let rest = session.fhir().search_after(search, &cursor).unwrap();
     let rest = rest.map(|found| {
         let found: Value = serde_json::from_slice(found.unwrap().body()).unwrap();
         found["id"].as_str().unwrap().to_owned()
@@ -806,7 +808,7 @@ fn what_comes_along() {
         json!({"resourceType": "Provenance", "id": "p", "target": [{"reference": "Observation/a"}]}),
     ]);
     let met = |search: &str| {
-        let mut matches = store.session().search(search).unwrap();
+        let mut matches = store.session().fhir().search(search).unwrap();
         let found = matches.by_ref().filter(Result::is_ok).count();
         let mut along: Vec<_> = matches
             .included()
@@ -886,7 +888,7 @@ fn many_conditions_and_many_values_are_one_search() {
             format!("code:not={}&", values(3)).repeat(times)
         );
         assert_eq!(
-            store.session().search_count(&search).unwrap(),
+            store.session().fhir().search_count(&search).unwrap(),
             37,
             "{times}"
         );

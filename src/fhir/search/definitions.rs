@@ -125,6 +125,11 @@ pub(crate) fn types() -> impl Iterator<Item = &'static str> {
     table().types.iter().map(|kind| kind.name)
 }
 
+/// Whether R4 has that type.
+pub(crate) fn is_type(kind: &str) -> bool {
+    types().any(|known| known == kind)
+}
+
 fn compile(kind: &Type) -> Vec<Definition> {
     let kinds: Vec<_> = kind.lines.iter().map(|(_, line)| fields(line)).collect();
     let kind_of = |code: &str| {

@@ -5,7 +5,7 @@ use super::definitions::{Definition, Kind, definitions};
 use super::fold::fold;
 use super::primary::primary;
 use super::request::{Asked, Request};
-use super::tree::{Element, Tree};
+use super::super::tree::{Element, Tree};
 use super::value::{Value, values};
 use crate::secret::SecretText;
 

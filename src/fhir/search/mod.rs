@@ -16,12 +16,11 @@ mod meet;
 mod path;
 mod primary;
 mod request;
-mod tree;
 mod value;
 mod words;
 
 pub(crate) use ask::{AskedUnit, From, Test};
-pub(crate) use definitions::{Definition, Kind};
+pub(crate) use definitions::{Definition, Kind, is_type};
 pub(crate) use derive::{derive, names, texts};
 pub(crate) use fold::{cut, fold, word};
 pub(crate) use include::Include;

@@ -5,7 +5,7 @@
 //! **Never** evaluates anything else: what it does not know does not compile.
 //! **Format** FHIRPath N1, the expressions of FHIR R4's SearchParameter resources and their like.
 
-use super::tree::Element;
+use super::super::tree::Element;
 
 /// A compiled expression: the elements of all alternatives, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -327,7 +327,7 @@ impl<'a> Words<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tree::Tree;
+    use super::super::super::tree::Tree;
     use super::*;
 
     const OBSERVATION: &str = r#"{"resourceType":"Observation","code":{"text":"x"},"codeSystem":1,

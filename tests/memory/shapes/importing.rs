@@ -103,19 +103,19 @@ pub(crate) fn fhir(child: &Child) {
     let name = child.canary(Class::Standard, Field::Body);
     for parameter in ["family=", "family:exact=", "name:contains="] {
         let search = joined(&[b"Patient?", parameter.as_bytes(), name.bytes()]);
-        let mut found = session.search(search.text()).unwrap();
+        let mut found = session.fhir().search(search.text()).unwrap();
         assert!(found.next().unwrap().is_ok(), "{parameter}");
         // What is not read to its end keeps the words of the search no longer than itself.
         drop(found);
-        assert_eq!(session.search_count(search.text()).unwrap(), 1);
+        assert_eq!(session.fhir().search_count(search.text()).unwrap(), 1);
         let chained = joined(&[
             b"Observation?subject:Patient.",
             parameter.as_bytes(),
             name.bytes(),
         ]);
-        assert!(session.search(chained.text()).unwrap().count() < 2);
+        assert!(session.fhir().search(chained.text()).unwrap().count() < 2);
         let sorted = joined(&[search.bytes(), b"&_sort=family"]);
-        assert_eq!(session.search(sorted.text()).unwrap().count(), 1);
+        assert_eq!(session.fhir().search(sorted.text()).unwrap().count(), 1);
     }
     drop(name);
     drop(resources);

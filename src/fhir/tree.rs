@@ -4,13 +4,16 @@
 //! **Never** copies a value, or spells one out before it is asked for.
 //! **Format** JSON (RFC 8259).
 
-use super::super::text::Text;
+use std::ops::Range;
+
+use super::text::Text;
 
 /// Deeper than any limit of the reader.
 const DEEPEST: u32 = 128;
 
 /// Every value, each before those inside it.
 pub(super) struct Tree<'a> {
+    json: &'a str,
     nodes: Vec<Node<'a>>,
 }
 
@@ -34,7 +37,12 @@ impl<'a> Tree<'a> {
     pub(super) fn read(json: &'a str) -> Option<Self> {
         let mut nodes = Vec::with_capacity(json.len() / 24 + 1);
         let rest = value(skip(json), "", &mut nodes, 0)?;
-        skip(rest).is_empty().then_some(Self { nodes })
+        skip(rest).is_empty().then_some(Self { json, nodes })
+    }
+
+    /// Every value, each before those inside it.
+    pub(super) fn all(&self) -> impl Iterator<Item = Element<'_, 'a>> {
+        (0..self.nodes.len()).map(|at| Element { tree: self, at })
     }
 
     pub(super) fn root(&self) -> Element<'_, 'a> {
@@ -63,6 +71,26 @@ impl<'t, 'a> Element<'t, 'a> {
 
     pub(super) fn is_array(self) -> bool {
         self.raw().starts_with('[')
+    }
+
+    /// Where the value stands in the document, in bytes.
+    pub(super) fn place(self) -> Range<usize> {
+        let start = self.raw().as_ptr().addr() - self.tree.json.as_ptr().addr();
+        start..start + self.raw().len()
+    }
+
+    /// The same from the quote before the name on, for a member of an object.
+    pub(super) fn place_with_name(self) -> Range<usize> {
+        let name = self.name().as_ptr().addr() - self.tree.json.as_ptr().addr();
+        name.saturating_sub(1)..self.place().end
+    }
+
+    /// Whether the member has that name, however it is spelt.
+    pub(super) fn is_named(self, name: &str) -> bool {
+        match self.name().contains('\\') {
+            true => Text::unescaped(self.name()).is_some_and(|own| *own == *name),
+            false => self.name() == name,
+        }
     }
 
     /// The members of an object or the elements of an array.
