@@ -169,7 +169,15 @@ fn measure(session: &Session, search: &str) -> (Vec<String>, Value) {
         median((0..ROUNDS).map(round).collect())
     };
     let finds = session.fhir().search_count(&search).unwrap();
-    let first = timed(&|| assert!(session.fhir().search(&search).unwrap().all(|found| found.is_ok())));
+    let first = timed(&|| {
+        assert!(
+            session
+                .fhir()
+                .search(&search)
+                .unwrap()
+                .all(|found| found.is_ok())
+        )
+    });
     let mut late = None;
     if finds as usize > PAGE * LATE {
         let mut page = session.fhir().search(&search).unwrap();

@@ -112,6 +112,16 @@ impl Error {
         Self { detail, ..self }
     }
 
+    /// The same failure, of a line of NDJSON.
+    pub(crate) fn in_line(self, index: u64) -> Self {
+        let detail = match self.detail {
+            Detail::None => Detail::JsonPath(format!("line[{index}]").into()),
+            Detail::JsonPath(path) => Detail::JsonPath(format!("line[{index}].{path}").into()),
+            other => other,
+        };
+        Self { detail, ..self }
+    }
+
     pub(crate) fn os(kind: ErrorKind, code: i32) -> Self {
         Self {
             kind,
@@ -222,6 +232,8 @@ kinds! {
     AnchorMissing => "the vault's anchor is missing",
     /// The host cannot reach its anchor just now.
     AnchorUnavailable => "the anchor is temporarily unavailable",
+    /// Whoever asked for a long operation stopped it. What was done before stays done.
+    Cancelled => "the operation was cancelled",
     /// The record changed since it was read, or its client id is already taken by other content.
     Conflict => "the record was changed by someone else",
     /// A database file is not what SQLite wrote: a damaged page or a file of another kind.

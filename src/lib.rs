@@ -48,8 +48,9 @@ pub use memory::MemoryProtection;
 pub use posture::{Finding, FindingState, Posture};
 pub use records::{Batch, Body, Cursor, Outcome, Query, Quota, Record, Stored};
 pub use session::{
-    AuditTrail, Deposit, DepositState, EmergencySession, EntryAnswer, Fault, FaultKind, FhirStore,
-    KindSize, Lease, Matches, Precondition, RecoveryRenewal, SavedResource, Session, SlotInfo, Slots, Usage, Verification,
+    AuditTrail, Deposit, DepositState, EmergencySession, EntryAnswer, Everything, ExportFormat,
+    Fault, FaultKind, FhirStore, Imported, KindSize, Lease, Matches, Precondition, Progress,
+    RecoveryRenewal, SavedResource, Session, SlotInfo, Slots, Usage, Verification,
 };
 pub use time::Timestamp;
 pub use vault::{Options, Recovery, Setup, Vault};

@@ -18,8 +18,8 @@ use crate::time::Timestamp;
 /// What a store sets in a resource.
 pub(crate) struct Stamp<'a> {
     pub(crate) id: &'a str,
-    pub(crate) version: u64,
-    pub(crate) updated: Updated<'a>,
+    /// The version, and when it was made; `None` where both stay as they stand.
+    pub(crate) version: Option<(u64, Updated<'a>)>,
 }
 
 /// When a resource was last changed.
@@ -53,10 +53,6 @@ impl<'a> Edits<'a> {
 
     pub(super) fn insert(&mut self, at: usize, parts: &[&str]) {
         self.replace(at..at, parts);
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
     }
 
     /// The document with the changes.
@@ -105,9 +101,12 @@ fn set(edits: &mut Edits<'_>, root: Element<'_, '_>, stamp: &Stamp<'_>) -> Resul
         Some(id) => edits.replace(id.place(), &["\"", stamp.id, "\""]),
         None => edits.insert(after_kind, &[",\"id\":\"", stamp.id, "\""]),
     }
-    let version = stamp.version.to_string();
+    let Some((version, updated)) = &stamp.version else {
+        return Ok(());
+    };
+    let version = version.to_string();
     let made;
-    let updated: &str = match &stamp.updated {
+    let updated: &str = match updated {
         Updated::At(at) => {
             made = at.to_instant();
             &made
@@ -187,8 +186,10 @@ mod tests {
     fn set_in(json: &str) -> String {
         let stamp = Stamp {
             id: "new",
-            version: 7,
-            updated: Updated::At(Timestamp::from_micros(1_700_000_000_123_456)),
+            version: Some((
+                7,
+                Updated::At(Timestamp::from_micros(1_700_000_000_123_456)),
+            )),
         };
         let done = stamped(json, Some(&stamp), None).unwrap();
         String::from_utf8(done.expose().to_vec()).unwrap()
@@ -234,8 +235,7 @@ mod tests {
             let json = format!(r#"{{"resourceType":"Basic","meta":{meta}}}"#);
             let stamp = Stamp {
                 id: "a",
-                version: 1,
-                updated: Updated::At(Timestamp::from_micros(0)),
+                version: Some((1, Updated::At(Timestamp::from_micros(0)))),
             };
             let error = stamped(&json, Some(&stamp), None).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::FhirMalformed);

@@ -35,7 +35,13 @@ pub(crate) enum Method {
     Get,
 }
 
-/// One entry.
+/// An entry of any Bundle.
+pub(crate) struct Enclosed<'a> {
+    pub(crate) full_url: Option<Text<'a>>,
+    pub(crate) resource: Option<&'a str>,
+}
+
+/// An entry that asks for something.
 pub(crate) struct Interaction<'a> {
     pub(crate) method: Method,
     /// `Type`, `Type/id` or `Type?search`.
@@ -59,7 +65,10 @@ pub(crate) fn patch_in(binary: &str) -> Option<SecretBytes> {
     if !is("resourceType", "Binary") || !is("contentType", "application/json-patch+json") {
         return None;
     }
-    let data = members.value("data")?.strip_prefix('"')?.strip_suffix('"')?;
+    let data = members
+        .value("data")?
+        .strip_prefix('"')?
+        .strip_suffix('"')?;
     let mut bytes = SecretBytes::copy_of(data.as_bytes());
     let length = Base64::decode_in_place(bytes.expose_mut()).ok()?.len();
     Some(SecretBytes::copy_of(bytes.expose().get(..length)?))
@@ -89,52 +98,80 @@ impl Reader {
         json: &'a [u8],
     ) -> Result<(Together, Vec<Interaction<'a>>)> {
         let limits = self.limits();
-        self.whole(json, |text, trail| read(text, limits, trail))
+        self.whole(json, |text, trail| {
+            let members = Members::read(text, BUNDLE, trail)?;
+            let together = match members.text("type").as_deref() {
+                Some("transaction") => Together::Transaction,
+                Some("batch") => Together::Batch,
+                _ => return trail.down(Step::Field("type"), |_| Err(malformed())),
+            };
+            Ok((together, read(&members, limits, trail, interaction)?))
+        })
+    }
+
+    /// Reads the entries of a Bundle of any type.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`bundle`](Self::bundle).
+    pub(crate) fn enclosed<'a>(&self, json: &'a [u8]) -> Result<Vec<Enclosed<'a>>> {
+        let limits = self.limits();
+        self.whole(json, |text, trail| {
+            let members = Members::read(text, BUNDLE, trail)?;
+            read(&members, limits, trail, |entry, _| {
+                Ok(Enclosed {
+                    full_url: entry.text("fullUrl"),
+                    resource: entry.value("resource"),
+                })
+            })
+        })
     }
 }
 
-fn read<'a>(
-    json: &'a str,
+type Entry<'a> = Members<'a, { ENTRY.len() }>;
+
+/// Reads each entry of a Bundle.
+fn read<'a, T, F: Fn(&Entry<'a>, &mut Trail) -> Parsed<T>>(
+    members: &Members<'a, { BUNDLE.len() }>,
     limits: Limits,
     trail: &mut Trail,
-) -> Parsed<(Together, Vec<Interaction<'a>>)> {
-    let members = Members::read(json, BUNDLE, trail)?;
-    let wrong = |trail: &mut Trail, name| trail.down(Step::Field(name), |_| Err(malformed()));
+    each: F,
+) -> Parsed<Vec<T>> {
     if members.text("resourceType").as_deref() != Some("Bundle") {
-        return wrong(trail, "resourceType");
+        return trail.down(Step::Field("resourceType"), |_| Err(malformed()));
     }
-    let together = match members.text("type").as_deref() {
-        Some("transaction") => Together::Transaction,
-        Some("batch") => Together::Batch,
-        _ => return wrong(trail, "type"),
-    };
     let Some(entries) = members.value("entry") else {
-        return Ok((together, Vec::new()));
+        return Ok(Vec::new());
     };
-    let interactions = trail.down(Step::Field("entry"), |trail| {
+    trail.down(Step::Field("entry"), |trail| {
         let mut parser = serde_json::Deserializer::from_str(entries);
-        let interactions = ReadEntries { limits, trail }.deserialize(&mut parser)?;
+        let seed = ReadEntries {
+            limits,
+            trail,
+            each,
+        };
+        let entries = seed.deserialize(&mut parser)?;
         parser.end()?;
-        Ok::<_, serde_json::Error>(interactions)
-    })?;
-    Ok((together, interactions))
+        Ok(entries)
+    })
 }
 
-struct ReadEntries<'t> {
+struct ReadEntries<'t, F> {
     limits: Limits,
     trail: &'t mut Trail,
+    each: F,
 }
 
-impl<'a> DeserializeSeed<'a> for ReadEntries<'_> {
-    type Value = Vec<Interaction<'a>>;
+impl<'a, T, F: Fn(&Entry<'a>, &mut Trail) -> Parsed<T>> DeserializeSeed<'a> for ReadEntries<'_, F> {
+    type Value = Vec<T>;
 
     fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Self::Value, D::Error> {
         parser.deserialize_any(self)
     }
 }
 
-impl<'a> Visitor<'a> for ReadEntries<'_> {
-    type Value = Vec<Interaction<'a>>;
+impl<'a, T, F: Fn(&Entry<'a>, &mut Trail) -> Parsed<T>> Visitor<'a> for ReadEntries<'_, F> {
+    type Value = Vec<T>;
 
     no_text!();
 
@@ -143,7 +180,11 @@ impl<'a> Visitor<'a> for ReadEntries<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let Self { limits, trail } = self;
+        let Self {
+            limits,
+            trail,
+            each,
+        } = self;
         let mut entries = Vec::new();
         for index in 0.. {
             let more = trail.down(Step::Index(index), |trail| {
@@ -155,7 +196,7 @@ impl<'a> Visitor<'a> for ReadEntries<'_> {
                 if index >= limits.resources {
                     return Err(trail.beyond(ErrorKind::FhirTooMany));
                 }
-                entries.push(interaction(&entry, trail).map_err(A::Error::custom)?);
+                entries.push(each(&entry, trail).map_err(A::Error::custom)?);
                 Ok(true)
             })?;
             if !more {
@@ -166,10 +207,7 @@ impl<'a> Visitor<'a> for ReadEntries<'_> {
     }
 }
 
-fn interaction<'a>(
-    entry: &Members<'a, { ENTRY.len() }>,
-    trail: &mut Trail,
-) -> Parsed<Interaction<'a>> {
+fn interaction<'a>(entry: &Entry<'a>, trail: &mut Trail) -> Parsed<Interaction<'a>> {
     trail.down(Step::Field("request"), |trail| {
         let request = entry.value("request").ok_or_else(malformed)?;
         let request = Members::read(request, REQUEST, trail)?;
@@ -189,9 +227,13 @@ fn interaction<'a>(
             None => None,
             Some(_) => {
                 let tag = known("ifMatch", trail)?;
-                let version = tag.strip_prefix("W/\"").and_then(|tag| tag.strip_suffix('"'));
+                let version = tag
+                    .strip_prefix("W/\"")
+                    .and_then(|tag| tag.strip_suffix('"'));
                 let version = version.and_then(|version| version.parse().ok());
-                trail.down(Step::Field("ifMatch"), |_| version.ok_or_else(malformed).map(Some))?
+                trail.down(Step::Field("ifMatch"), |_| {
+                    version.ok_or_else(malformed).map(Some)
+                })?
             }
         };
         let if_none_match = match request.value("ifNoneMatch") {

@@ -29,10 +29,6 @@ impl Links {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.targets.is_empty()
-    }
-
     /// Where a link leads; `base` is what the resource it stands in was called.
     pub(crate) fn target(&self, link: &str, base: Option<&str>) -> Option<&str> {
         let find = |link: &str| {
@@ -43,7 +39,12 @@ impl Links {
     }
 
     /// Follows every link below an element.
-    pub(super) fn follow(&self, edits: &mut Edits<'_>, element: Element<'_, '_>, base: Option<&str>) {
+    pub(super) fn follow(
+        &self,
+        edits: &mut Edits<'_>,
+        element: Element<'_, '_>,
+        base: Option<&str>,
+    ) {
         for child in element.children() {
             // An element of an array is what the array is called.
             let name = match element.is_array() {
@@ -76,7 +77,9 @@ impl Links {
             for (at, _) in text.match_indices(attribute) {
                 let from = at + attribute.len();
                 let rest = text.get(from..).unwrap_or_default();
-                let Some(quote) = ["\\\"", "'"].into_iter().find(|quote| rest.starts_with(quote))
+                let Some(quote) = ["\\\"", "'"]
+                    .into_iter()
+                    .find(|quote| rest.starts_with(quote))
                 else {
                     continue;
                 };
@@ -106,6 +109,23 @@ pub(crate) fn conditional_references(json: &str) -> Vec<Text<'static>> {
         known.then(|| Text::joined(&[&text]))
     };
     tree.all().filter_map(condition).collect()
+}
+
+/// What a resource refers to by type and id, without versions.
+pub(crate) fn references(json: &str) -> Vec<Text<'static>> {
+    let Some(tree) = Tree::read(json) else {
+        return Vec::new();
+    };
+    let named = |element: Element<'_, '_>| {
+        let text = element.text().filter(|_| element.is_named("reference"))?;
+        let plain = text
+            .split_once("/_history/")
+            .map_or(&*text, |(named, _)| named);
+        let (kind, id) = plain.split_once('/')?;
+        let known = super::search::is_type(kind) && super::resource::is_id(id);
+        known.then(|| Text::joined(&[plain]))
+    };
+    tree.all().filter_map(named).collect()
 }
 
 /// A relative reference beside a resource that was called `base`, such as `http://a.org/Patient/1`.
@@ -211,7 +231,10 @@ mod tests {
     fn a_relative_reference_is_read_beside_its_own_resource() {
         let json = r#"{"reference":"Patient/2"}"#;
         let at = |base| followed(json, Some(base));
-        assert_eq!(at("http://a.org/r4/Observation/9"), r#"{"reference":"Patient/q"}"#);
+        assert_eq!(
+            at("http://a.org/r4/Observation/9"),
+            r#"{"reference":"Patient/q"}"#
+        );
         assert_eq!(at("http://b.org/r4/Observation/9"), json);
         assert_eq!(at("urn:uuid:9"), json);
         assert_eq!(followed(json, None), json);

@@ -22,11 +22,12 @@ mod text;
 mod tree;
 
 pub(crate) use edit::{Stamp, Updated, in_one_line, last_updated, stamped};
-pub(crate) use interactions::{Interaction, Method, Together, patch_in};
+pub(crate) use interactions::{Enclosed, Interaction, Method, Together, patch_in};
 pub use limits::Limits;
-pub(crate) use links::{Links, conditional_references};
+pub(crate) use links::{Links, conditional_references, references};
 pub(crate) use patch::patched;
 pub use read::Reader;
+pub(crate) use resource::is_id;
 pub use resource::{CONTENT_TYPE, Resource};
 pub use search::{SearchParameter, search_parameters};
 pub(crate) use text::Text;

@@ -286,9 +286,15 @@ fn number(raw: &str) -> Option<(bool, Text<'static>, i64)> {
         Some(rest) => (true, rest),
         None => (false, raw),
     };
-    rest.as_bytes().first().filter(|byte| byte.is_ascii_digit())?;
+    rest.as_bytes()
+        .first()
+        .filter(|byte| byte.is_ascii_digit())?;
     let (mantissa, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
-    let exponent: i64 = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
+    let exponent: i64 = exponent
+        .strip_prefix('+')
+        .unwrap_or(exponent)
+        .parse()
+        .ok()?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = Text::joined(&[whole, fraction]);
     let leading = digits.bytes().take_while(|byte| *byte == b'0').count();
@@ -297,7 +303,11 @@ fn number(raw: &str) -> Option<(bool, Text<'static>, i64)> {
         return Some((false, Text::joined(&[]), 0));
     }
     let point = i64::try_from(whole.len()).ok()? - i64::try_from(leading).ok()?;
-    Some((negative, Text::joined(&[digits]), exponent.checked_add(point)?))
+    Some((
+        negative,
+        Text::joined(&[digits]),
+        exponent.checked_add(point)?,
+    ))
 }
 
 impl PartialEq for Text<'_> {
@@ -326,10 +336,7 @@ mod tests {
                 r#"{"op":"remove","path":"/b"}"#,
                 "{\n  \"a\" : [ \"\\u00e9\", {\"x\":1e2} ]\n}",
             ),
-            (
-                r#"{"op":"remove","path":"/a"}"#,
-                "{\n  \"b\" : 1.00\n}",
-            ),
+            (r#"{"op":"remove","path":"/a"}"#, "{\n  \"b\" : 1.00\n}"),
             (
                 r#"{"op":"add","path":"/a/0","value":null}"#,
                 "{\n  \"b\" : 1.00,\n  \"a\" : [ null,\"\\u00e9\", {\"x\":1e2} ]\n}",
@@ -368,9 +375,13 @@ mod tests {
 
     #[test]
     fn what_fails_is_told_by_its_place() {
-        let operations = r#"[{"op":"test","path":"/a","value":1},{"op":"remove","path":"/Zanzibar"}]"#;
+        let operations =
+            r#"[{"op":"test","path":"/a","value":1},{"op":"remove","path":"/Zanzibar"}]"#;
         let error = patch(r#"{"a":1}"#, operations).unwrap_err();
-        assert_eq!((error.kind(), error.json_path()), (ErrorKind::PatchFailed, Some("[1]")));
+        assert_eq!(
+            (error.kind(), error.json_path()),
+            (ErrorKind::PatchFailed, Some("[1]"))
+        );
         for (malformed, place) in [
             ("{}", None),
             ("[1]", Some("[0]")),
@@ -380,7 +391,10 @@ mod tests {
             (r#"[{"op":"spam","path":"/a"}]"#, Some("[0]")),
         ] {
             let error = patch(r#"{"a":1}"#, malformed).unwrap_err();
-            assert_eq!((error.kind(), error.json_path()), (ErrorKind::FhirMalformed, place));
+            assert_eq!(
+                (error.kind(), error.json_path()),
+                (ErrorKind::FhirMalformed, place)
+            );
         }
         let doubling = r#"{"op":"copy","from":"","path":"/a/-"},"#.repeat(40);
         let doubling = format!("[{}]", doubling.trim_end_matches(','));

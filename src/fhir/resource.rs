@@ -88,6 +88,7 @@ impl<'a> Resource<'a> {
         if let Some((start, end)) = self.effective {
             record = record.effective_during(start, end);
         }
+        record.read = true;
         record
     }
 
@@ -255,7 +256,7 @@ fn is_kind(kind: &str) -> bool {
         && kind.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
-fn is_id(id: &str) -> bool {
+pub(crate) fn is_id(id: &str) -> bool {
     (1..=64).contains(&id.len())
         && id
             .bytes()

@@ -108,6 +108,7 @@ pub(crate) fn decode(
         expires,
         pinned: has(PINNED),
         body: Body::within(buffer, range),
+        read: false,
         stored: Some(StoredAs {
             id,
             revision,

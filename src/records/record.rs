@@ -41,6 +41,8 @@ pub struct Record {
     pub(crate) expires: Option<Timestamp>,
     pub(crate) pinned: bool,
     pub(crate) body: Body,
+    /// The FHIR reader has passed the body as a resource of this kind.
+    pub(crate) read: bool,
     pub(crate) stored: Option<StoredAs>,
 }
 
@@ -74,6 +76,7 @@ impl Record {
             expires: None,
             pinned: false,
             body: body.into(),
+            read: false,
             stored: None,
         }
     }
@@ -160,6 +163,7 @@ impl Record {
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
+        self.read = false;
         self
     }
 
@@ -262,6 +266,7 @@ impl Record {
             expires: self.expires,
             pinned: self.pinned,
             body: Body::from(self.body()),
+            read: self.read,
             stored: Some(stored),
         }
     }

@@ -90,7 +90,7 @@ impl OpenClass {
 ///
 /// Those of the reader, and [`ErrorKind::InvalidRecord`] where it is a resource of another type.
 pub(super) fn check_resource(record: &Record) -> Result<()> {
-    if record.body_type() != CONTENT_TYPE {
+    if record.body_type() != CONTENT_TYPE || record.read {
         return Ok(());
     }
     match Reader::new().resource(record.body())?.kind() == record.kind() {

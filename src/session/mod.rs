@@ -63,7 +63,10 @@ mod watch_tests;
 
 pub use audit_trail::AuditTrail;
 pub use emergency::EmergencySession;
-pub use fhir::{EntryAnswer, FhirStore, Precondition, SavedResource};
+pub use fhir::{
+    EntryAnswer, Everything, ExportFormat, FhirStore, Imported, Precondition, Progress,
+    SavedResource,
+};
 pub use handle::Session;
 pub use lease::Lease;
 pub use matches::Matches;

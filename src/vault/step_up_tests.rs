@@ -2,6 +2,7 @@
 //! unlock is good for (R-74).
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use super::scene::{Recorder, SECOND, Scene};
 use crate::actor::Actor;
@@ -11,7 +12,7 @@ use crate::error::ErrorKind;
 use crate::id::{RecordId, SlotId};
 use crate::keys::{ContactKey, Credentials, Passphrase, SessionPolicy};
 use crate::records::{Batch, Query, Quota, Record};
-use crate::session::{Lease, Precondition, Session};
+use crate::session::{ExportFormat, Lease, Precondition, Session};
 
 type Call = (
     &'static str,
@@ -80,7 +81,10 @@ const CALLS: &[Call] = &[
         let error = matches.next().map(|first| first.map(drop));
         error.unwrap_or(Ok(()))?;
         let cursor = matches.cursor()?.ok_or(ErrorKind::NotFound)?;
-        lease.fhir().search_after("Patient", &cursor).and_then(first)
+        lease
+            .fhir()
+            .search_after("Patient", &cursor)
+            .and_then(first)
     }),
     ("search_count", |lease, _| {
         lease.fhir().search_count("Patient?_sort=name").map(drop)
@@ -98,14 +102,20 @@ const CALLS: &[Call] = &[
         lease.fhir().update(PATIENT, Precondition::None).map(drop)
     }),
     ("update_where", |lease, _| {
-        lease.fhir().update_where(PATIENT, "Patient?_id=1").map(drop)
+        lease
+            .fhir()
+            .update_where(PATIENT, "Patient?_id=1")
+            .map(drop)
     }),
     ("patch", |lease, _| {
         let fhir = lease.fhir();
         fhir.patch("Patient/1", b"[]", Precondition::None).map(drop)
     }),
     ("delete", |lease, _| {
-        lease.fhir().delete("Patient/1", Precondition::None).map(drop)
+        lease
+            .fhir()
+            .delete("Patient/1", Precondition::None)
+            .map(drop)
     }),
     ("delete_where", |lease, _| {
         lease.fhir().delete_where("Patient?_id=1").map(drop)
@@ -116,6 +126,31 @@ const CALLS: &[Call] = &[
     ("batch", |lease, _| {
         let answers = lease.fhir().batch(&bundle("batch"))?;
         answers.into_iter().try_for_each(|answer| answer.map(drop))
+    }),
+    ("everything", |lease, _| {
+        lease.fhir().everything("Patient/1").map(drop)
+    }),
+    ("all", |lease, _| first(lease.fhir().all())),
+    ("export", |lease, _| {
+        let fhir = lease.fhir();
+        let mut out = Vec::new();
+        let go_on = &mut |_| ControlFlow::Continue(());
+        fhir.export(fhir.all(), ExportFormat::Ndjson, &mut out, go_on)
+            .map(drop)
+    }),
+    ("import_ndjson", |lease, _| {
+        let go_on = &mut |_| ControlFlow::Continue(());
+        lease.fhir().import_ndjson(&mut &*PATIENT, go_on).map(drop)
+    }),
+    ("import_bundle", |lease, _| {
+        let resource = str::from_utf8(PATIENT).unwrap();
+        let entry = format!(r#"{{"resource":{resource}}}"#);
+        let bundle = format!(r#"{{"resourceType":"Bundle","entry":[{entry}]}}"#);
+        let go_on = &mut |_| ControlFlow::Continue(());
+        lease
+            .fhir()
+            .import_bundle(bundle.as_bytes(), go_on)
+            .map(drop)
     }),
     ("count", |lease, _| lease.count(&Query::new()).map(drop)),
     ("usage", |lease, _| lease.usage().map(drop)),
@@ -248,6 +283,9 @@ fn every_method_of_a_session_a_lease_and_the_slots_is_in_the_matrix() {
         include_str!("../session/handle.rs"),
         include_str!("../session/lease.rs"),
         include_str!("../session/room.rs"),
+        include_str!("../session/fhir/everything.rs"),
+        include_str!("../session/fhir/export.rs"),
+        include_str!("../session/fhir/import.rs"),
         include_str!("../session/fhir/mod.rs"),
         include_str!("../session/fhir/requests.rs"),
         include_str!("../session/fhir/writing.rs"),

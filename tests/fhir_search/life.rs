@@ -130,7 +130,10 @@ fn priority_is_searched_with_a_lease_and_in_one_order_with_the_rest() {
         ids(&lease, "Observation?code=1-1&_sort=date"),
         ["a", "b", "c", "d"]
     );
-    assert_eq!(lease.fhir().search_count("Observation?patient=1").unwrap(), 4);
+    assert_eq!(
+        lease.fhir().search_count("Observation?patient=1").unwrap(),
+        4
+    );
     assert!(lease.verify().unwrap().faults.is_empty());
     drop(lease);
     assert_eq!(
@@ -182,7 +185,11 @@ fn a_search_is_in_the_trail_and_ends_with_the_session() {
         waiting.next().unwrap().unwrap_err().kind(),
         ErrorKind::Locked
     );
-    let refused = session.fhir().search("Observation?code=1-1").unwrap_err().kind();
+    let refused = session
+        .fhir()
+        .search("Observation?code=1-1")
+        .unwrap_err()
+        .kind();
     assert_eq!(refused, ErrorKind::Locked);
     drop(waiting);
     let session = store.unlock();

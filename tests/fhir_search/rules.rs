@@ -584,7 +584,12 @@ fn what_is_not_understood_is_refused_and_not_repeated() {
         ),
     ] {
         for error in [
-            store.session().fhir().search(search).map(drop).expect_err(search),
+            store
+                .session()
+                .fhir()
+                .search(search)
+                .map(drop)
+                .expect_err(search),
             store
                 .session()
                 .fhir()

@@ -11,6 +11,7 @@
 mod requests;
 #[path = "../support/mod.rs"]
 mod support;
+mod transfer;
 mod writing;
 
 use serde_json::Value;
@@ -19,7 +20,7 @@ use vitalock::{Credentials, ErrorKind, FhirStore, Lease, Options, Record, Sessio
 
 /// A vault, open.
 pub(crate) struct Home {
-    scratch: Scratch,
+    _scratch: Scratch,
     keystore: Keystore,
     pub(crate) vault: Vault,
     session: Option<Session>,
@@ -34,17 +35,13 @@ impl Home {
         let (scratch, keystore) = (Scratch::in_memory(), Keystore::new());
         let (vault, _) = make_vault_with(&scratch.vault(), &keystore, options);
         let mut home = Self {
-            scratch,
+            _scratch: scratch,
             keystore,
             vault,
             session: None,
         };
         home.session = Some(home.unlock());
         home
-    }
-
-    pub(crate) fn path(&self) -> std::path::PathBuf {
-        self.scratch.vault()
     }
 
     fn unlock(&self) -> Session {

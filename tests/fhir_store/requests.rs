@@ -30,7 +30,8 @@ fn saved(answer: &EntryAnswer) -> &SavedResource {
 fn put_patient(fhir: &FhirStore, id: &str, identifier: &str) {
     let patient = json!({"resourceType": "Patient", "id": id,
         "identifier": [{"system": "http://a.org", "value": identifier}]});
-    fhir.update(patient.to_string().as_bytes(), Precondition::None).unwrap();
+    fhir.update(patient.to_string().as_bytes(), Precondition::None)
+        .unwrap();
 }
 
 #[test]
@@ -62,18 +63,33 @@ fn the_entries_of_a_transaction_find_each_other() {
         panic!("{answers:?}")
     };
     let patient = saved(patient).reference();
-    let EntryAnswer::Found(found) = found else { panic!() };
+    let EntryAnswer::Found(found) = found else {
+        panic!()
+    };
     let observation = fhir.read(saved(observation).reference()).unwrap().unwrap();
-    assert_eq!(found[0].id(), observation.id(), "reading sees what was written");
+    assert_eq!(
+        found[0].id(),
+        observation.id(),
+        "reading sees what was written"
+    );
     assert_eq!(observation.subject_name(), Some(patient));
     let observation = value(&observation);
     assert_eq!(observation["subject"]["reference"], json!(patient));
-    assert_eq!(observation["performer"][0]["reference"], json!("Patient/known"));
+    assert_eq!(
+        observation["performer"][0]["reference"],
+        json!("Patient/known")
+    );
     let div = observation["text"]["div"].as_str().unwrap();
     assert_eq!(div, format!("<div><a href=\"{patient}\">x</a></div>"));
     assert_eq!(saved(basic).reference(), "Basic/b");
-    assert_eq!(value(&fhir.read("Basic/b").unwrap().unwrap())["subject"]["reference"], json!(patient));
-    assert_eq!((saved(known).reference(), saved(known).outcome()), ("Patient/known", Outcome::Unchanged));
+    assert_eq!(
+        value(&fhir.read("Basic/b").unwrap().unwrap())["subject"]["reference"],
+        json!(patient)
+    );
+    assert_eq!(
+        (saved(known).reference(), saved(known).outcome()),
+        ("Patient/known", Outcome::Unchanged)
+    );
     let link = fhir.read(saved(link).reference()).unwrap().unwrap();
     assert_eq!(value(&link)["subject"]["reference"], json!("Patient/known"));
 }
@@ -84,42 +100,123 @@ fn a_transaction_is_done_whole_or_not_at_all_and_says_which_entry_failed() {
     let fhir = home.fhir();
     put_patient(&fhir, "a", "1");
     put_patient(&fhir, "b", "1");
-    let good = post("urn:uuid:1", json!({"resourceType": "Basic", "code": {"text": "x"}}));
+    let good = post(
+        "urn:uuid:1",
+        json!({"resourceType": "Basic", "code": {"text": "x"}}),
+    );
     let request = |method: &str, url: &str| json!({"request": {"method": method, "url": url}});
     let put = |id: &str, url: &str, more: Value| {
         let mut request = json!({"method": "PUT", "url": url});
-        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         json!({"resource": {"resourceType": "Patient", "id": id}, "request": request})
     };
     for (bad, kind, place) in [
         (json!({}), ErrorKind::FhirMalformed, "entry[1].request"),
-        (json!({"request": {"method": "HEAD", "url": "Patient"}}), ErrorKind::FhirMalformed, "entry[1].request.method"),
-        (json!({"request": {"method": "POST", "url": "Patient"}}), ErrorKind::FhirMalformed, "entry[1].resource"),
-        (post("", json!({"resourceType": "Basic", "meta": []})), ErrorKind::FhirMalformed, "entry[1].meta"),
-        (put("x", "Patient/y", json!({})), ErrorKind::FhirMalformed, "entry[1].id"),
-        (put("a", "Patient/a", json!({"ifMatch": "W/\"9\""})), ErrorKind::Conflict, "entry[1]"),
-        (put("a", "Patient/a", json!({"ifMatch": "9"})), ErrorKind::FhirMalformed, "entry[1].request.ifMatch"),
-        (put("a", "Patient/a", json!({"ifNoneMatch": "*"})), ErrorKind::Conflict, "entry[1]"),
-        (put("a", "Patient?identifier=1", json!({})), ErrorKind::SearchAmbiguous, "entry[1]"),
-        (post("", json!({"resourceType": "Basic", "subject": {"reference": "Patient?identifier=1"}})), ErrorKind::SearchAmbiguous, "entry[1]"),
-        (post("", json!({"resourceType": "Basic", "subject": {"reference": "Patient?identifier=9"}})), ErrorKind::NotFound, "entry[1]"),
-        (request("DELETE", "Patient"), ErrorKind::FhirMalformed, "entry[1].request.url"),
+        (
+            json!({"request": {"method": "HEAD", "url": "Patient"}}),
+            ErrorKind::FhirMalformed,
+            "entry[1].request.method",
+        ),
+        (
+            json!({"request": {"method": "POST", "url": "Patient"}}),
+            ErrorKind::FhirMalformed,
+            "entry[1].resource",
+        ),
+        (
+            post("", json!({"resourceType": "Basic", "meta": []})),
+            ErrorKind::FhirMalformed,
+            "entry[1].meta",
+        ),
+        (
+            put("x", "Patient/y", json!({})),
+            ErrorKind::FhirMalformed,
+            "entry[1].id",
+        ),
+        (
+            put("a", "Patient/a", json!({"ifMatch": "W/\"9\""})),
+            ErrorKind::Conflict,
+            "entry[1]",
+        ),
+        (
+            put("a", "Patient/a", json!({"ifMatch": "9"})),
+            ErrorKind::FhirMalformed,
+            "entry[1].request.ifMatch",
+        ),
+        (
+            put("a", "Patient/a", json!({"ifNoneMatch": "*"})),
+            ErrorKind::Conflict,
+            "entry[1]",
+        ),
+        (
+            put("a", "Patient?identifier=1", json!({})),
+            ErrorKind::SearchAmbiguous,
+            "entry[1]",
+        ),
+        (
+            post(
+                "",
+                json!({"resourceType": "Basic", "subject": {"reference": "Patient?identifier=1"}}),
+            ),
+            ErrorKind::SearchAmbiguous,
+            "entry[1]",
+        ),
+        (
+            post(
+                "",
+                json!({"resourceType": "Basic", "subject": {"reference": "Patient?identifier=9"}}),
+            ),
+            ErrorKind::NotFound,
+            "entry[1]",
+        ),
+        (
+            request("DELETE", "Patient"),
+            ErrorKind::FhirMalformed,
+            "entry[1].request.url",
+        ),
     ] {
         let all = [good.clone(), bad, request("DELETE", "Patient/b")];
         let error = fhir.transaction(&bundle("transaction", &all)).unwrap_err();
         assert_eq!((error.kind(), error.json_path()), (kind, Some(place)));
     }
-    let twice = [put("a", "Patient/a", json!({})), request("DELETE", "Patient/a")];
-    let error = fhir.transaction(&bundle("transaction", &twice)).unwrap_err();
-    assert_eq!((error.kind(), error.json_path()), (ErrorKind::Conflict, Some("entry[1]")));
+    let twice = [
+        put("a", "Patient/a", json!({})),
+        request("DELETE", "Patient/a"),
+    ];
+    let error = fhir
+        .transaction(&bundle("transaction", &twice))
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.json_path()),
+        (ErrorKind::Conflict, Some("entry[1]"))
+    );
     for wrong in ["batch", "collection"] {
         let error = fhir.transaction(&bundle(wrong, &[])).unwrap_err();
-        assert_eq!((error.kind(), error.json_path()), (ErrorKind::FhirMalformed, Some("type")));
+        assert_eq!(
+            (error.kind(), error.json_path()),
+            (ErrorKind::FhirMalformed, Some("type"))
+        );
     }
-    assert_eq!((home.found("Basic").len(), home.found("Patient").len()), (0, 2));
-    assert!(fhir.transaction(&bundle("transaction", &[])).unwrap().is_empty());
-    fhir.transaction(&bundle("transaction", &[good, request("DELETE", "Patient/b")])).unwrap();
-    assert_eq!((home.found("Basic").len(), home.found("Patient").len()), (1, 1));
+    assert_eq!(
+        (home.found("Basic").len(), home.found("Patient").len()),
+        (0, 2)
+    );
+    assert!(
+        fhir.transaction(&bundle("transaction", &[]))
+            .unwrap()
+            .is_empty()
+    );
+    fhir.transaction(&bundle(
+        "transaction",
+        &[good, request("DELETE", "Patient/b")],
+    ))
+    .unwrap();
+    assert_eq!(
+        (home.found("Basic").len(), home.found("Patient").len()),
+        (1, 1)
+    );
     assert!(home.session().verify().unwrap().faults.is_empty());
 }
 
@@ -153,7 +250,11 @@ fn each_entry_of_a_batch_is_by_itself() {
             Ok(EntryAnswer::Deleted(deleted)) => format!("deleted {deleted}"),
             Ok(EntryAnswer::Found(found)) => format!("found {}", found.len()),
             Ok(_) => panic!(),
-            Err(error) => format!("{:?} {}", error.kind(), error.json_path().unwrap_or_default()),
+            Err(error) => format!(
+                "{:?} {}",
+                error.kind(),
+                error.json_path().unwrap_or_default()
+            ),
         })
         .collect();
     assert_eq!(
@@ -169,7 +270,10 @@ fn each_entry_of_a_batch_is_by_itself() {
             "FhirMalformed entry[7].resource",
         ]
     );
-    assert_eq!(kind(fhir.batch(&bundle("transaction", &[]))), Some(ErrorKind::FhirMalformed));
+    assert_eq!(
+        kind(fhir.batch(&bundle("transaction", &[]))),
+        Some(ErrorKind::FhirMalformed)
+    );
 }
 
 #[test]
@@ -189,14 +293,22 @@ fn real_transactions_come_in_with_their_links_followed() {
         let named: BTreeMap<_, _> = entries
             .iter()
             .zip(&answers)
-            .map(|(entry, answer)| (entry["fullUrl"].as_str().unwrap(), saved(answer).reference()))
+            .map(|(entry, answer)| {
+                (
+                    entry["fullUrl"].as_str().unwrap(),
+                    saved(answer).reference(),
+                )
+            })
             .collect();
         for (entry, answer) in entries.iter().zip(&answers) {
             let mut expected = entry["resource"].clone();
             rename(&mut expected, &named);
             let held = fhir.read(saved(answer).reference()).unwrap().unwrap();
             let mut held = value(&held);
-            assert!(!held.to_string().contains("urn:uuid:") || expected.to_string().contains("urn:uuid:"));
+            assert!(
+                !held.to_string().contains("urn:uuid:")
+                    || expected.to_string().contains("urn:uuid:")
+            );
             for (value, id) in [(&mut held, None), (&mut expected, Some(saved(answer).id()))] {
                 let members = value.as_object_mut().unwrap();
                 if let Some(id) = id {
@@ -205,15 +317,22 @@ fn real_transactions_come_in_with_their_links_followed() {
                 if let Some(meta) = members.get_mut("meta").and_then(Value::as_object_mut) {
                     meta.retain(|name, _| name != "versionId" && name != "lastUpdated");
                 }
-                members.retain(|name, value| name != "meta" || value.as_object().is_some_and(|meta| !meta.is_empty()));
+                members.retain(|name, value| {
+                    name != "meta" || value.as_object().is_some_and(|meta| !meta.is_empty())
+                });
             }
             assert_eq!(held, expected);
             count += 1;
         }
         let patient = saved(&answers[0]);
         let of_patient = format!("Observation?patient={}", patient.reference());
-        let given = entries.iter().filter(|entry| entry["resource"]["resourceType"] == "Observation");
-        assert_eq!(fhir.search_count(&of_patient).unwrap(), given.count() as u64);
+        let given = entries
+            .iter()
+            .filter(|entry| entry["resource"]["resourceType"] == "Observation");
+        assert_eq!(
+            fhir.search_count(&of_patient).unwrap(),
+            given.count() as u64
+        );
     }
     assert!(count > 2000, "{count}");
 }
@@ -222,15 +341,21 @@ fn real_transactions_come_in_with_their_links_followed() {
 /// for an identifier's value.
 fn rename(value: &mut Value, named: &BTreeMap<&str, &str>) {
     match value {
-        Value::Object(members) => members.iter_mut().for_each(|(name, value)| match value.as_str() {
-            Some(text) if name != "value" => {
-                if let Some(named) = named.get(text) {
-                    *value = json!(named);
-                }
-            }
-            _ => rename(value, named),
-        }),
-        Value::Array(elements) => elements.iter_mut().for_each(|element| rename(element, named)),
+        Value::Object(members) => {
+            members
+                .iter_mut()
+                .for_each(|(name, value)| match value.as_str() {
+                    Some(text) if name != "value" => {
+                        if let Some(named) = named.get(text) {
+                            *value = json!(named);
+                        }
+                    }
+                    _ => rename(value, named),
+                })
+        }
+        Value::Array(elements) => elements
+            .iter_mut()
+            .for_each(|element| rename(element, named)),
         _ => {}
     }
 }

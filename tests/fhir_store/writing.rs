@@ -40,13 +40,19 @@ fn a_created_resource_has_an_id_a_version_and_a_time_and_is_otherwise_what_was_g
     assert_eq!(record.id(), Some(saved.record()));
     assert_eq!(record.subject_name(), Some(saved.reference()));
     let held = value(&record);
-    assert_eq!((&held["id"], &held["meta"]["versionId"]), (&json!(saved.id()), &json!("1")));
+    assert_eq!(
+        (&held["id"], &held["meta"]["versionId"]),
+        (&json!(saved.id()), &json!("1"))
+    );
     assert_eq!(without_stamp(record.body()), SAND);
     let again = home.fhir().create(SAND.as_bytes()).unwrap();
     assert_ne!(again.id(), saved.id(), "a create is a new resource");
     assert_eq!(home.found("Patient?name=sand").len(), 2);
     let today = &held["meta"]["lastUpdated"].as_str().unwrap()[..10];
-    assert_eq!(home.found(&format!("Patient?_lastUpdated={today}")).len(), 2);
+    assert_eq!(
+        home.found(&format!("Patient?_lastUpdated={today}")).len(),
+        2
+    );
 }
 
 #[test]
@@ -58,31 +64,51 @@ fn versions_count_up_and_the_earlier_ones_are_kept_by_policy() {
             format!(r#"{{"resourceType":"Patient","id":"p","name":[{{"family":"{name}"}}]}}"#)
         };
         let write = |name: &str, condition| fhir.update(body(name).as_bytes(), condition);
-        assert_eq!(kind(write("A", Precondition::IfMatch(1))), Some(ErrorKind::Conflict));
+        assert_eq!(
+            kind(write("A", Precondition::IfMatch(1))),
+            Some(ErrorKind::Conflict)
+        );
         let first = write("A", Precondition::IfNoneMatch).unwrap();
         assert_eq!((first.version(), first.outcome()), (1, Outcome::Created));
-        assert_eq!(kind(write("B", Precondition::IfNoneMatch)), Some(ErrorKind::Conflict));
+        assert_eq!(
+            kind(write("B", Precondition::IfNoneMatch)),
+            Some(ErrorKind::Conflict)
+        );
         let second = write("B", Precondition::IfMatch(1)).unwrap();
         assert_eq!((second.version(), second.outcome()), (2, Outcome::Updated));
-        assert_eq!(kind(write("C", Precondition::IfMatch(1))), Some(ErrorKind::Conflict));
+        assert_eq!(
+            kind(write("C", Precondition::IfMatch(1))),
+            Some(ErrorKind::Conflict)
+        );
         let same = write("B", Precondition::None).unwrap();
         assert_eq!((same.version(), same.outcome()), (2, Outcome::Unchanged));
         write("C", Precondition::None).unwrap();
         let versions = fhir.history("Patient/p").unwrap();
         let told: Vec<_> = versions
             .iter()
-            .map(|version| value(version)["meta"]["versionId"].as_str().unwrap().to_owned())
+            .map(|version| {
+                value(version)["meta"]["versionId"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
             .collect();
         let expected: &[&str] = if keeps { &["1", "2", "3"] } else { &["3"] };
         assert_eq!(told, expected);
         let first = fhir.read_version("Patient/p", 1).unwrap();
-        assert_eq!(first.map(|first| value(&first)["name"][0]["family"] == "A"), keeps.then_some(true));
+        assert_eq!(
+            first.map(|first| value(&first)["name"][0]["family"] == "A"),
+            keeps.then_some(true)
+        );
         assert!(fhir.read_version("Patient/p", 9).unwrap().is_none());
         assert_eq!(home.found("Patient?name=a").len(), 0);
         assert_eq!(home.found("Patient?name=c").len(), 1);
         assert!(!home.fhir().delete("Patient/q", Precondition::None).unwrap());
         let condition = Precondition::IfMatch(2);
-        assert_eq!(kind(fhir.delete("Patient/p", condition)), Some(ErrorKind::Conflict));
+        assert_eq!(
+            kind(fhir.delete("Patient/p", condition)),
+            Some(ErrorKind::Conflict)
+        );
         assert!(fhir.delete("Patient/p", Precondition::IfMatch(3)).unwrap());
         assert!(fhir.read("Patient/p").unwrap().is_none());
         assert!(fhir.history("Patient/p").unwrap().is_empty());
@@ -105,9 +131,14 @@ fn a_condition_is_a_search_and_nobody_comes_in_between() {
                 })
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
-    let created = saved.iter().filter(|saved| saved.outcome() == Outcome::Created);
+    let created = saved
+        .iter()
+        .filter(|saved| saved.outcome() == Outcome::Created);
     assert_eq!(created.count(), 1);
     let first = &saved[0];
     assert!(saved.iter().all(|saved| saved.reference() == first.reference()
@@ -117,13 +148,19 @@ fn a_condition_is_a_search_and_nobody_comes_in_between() {
     let fhir = home.fhir();
     let renamed = SAND.replace("Aurore", "George");
     let updated = fhir.update_where(renamed.as_bytes(), search).unwrap();
-    assert_eq!((updated.reference(), updated.version()), (first.reference(), 2));
+    assert_eq!(
+        (updated.reference(), updated.version()),
+        (first.reference(), 2)
+    );
     let other = renamed.replacen('{', r#"{"id":"other","#, 1);
     let refused = fhir.update_where(other.as_bytes(), search);
     assert_eq!(kind(refused), Some(ErrorKind::Conflict), "another id");
     let nobody = "Patient?identifier=http://a.org|2";
     let made = fhir.update_where(other.as_bytes(), nobody).unwrap();
-    assert_eq!((made.reference(), made.outcome()), ("Patient/other", Outcome::Created));
+    assert_eq!(
+        (made.reference(), made.outcome()),
+        ("Patient/other", Outcome::Created)
+    );
     let refused = fhir.update_where(other.as_bytes(), nobody);
     assert_eq!(kind(refused), Some(ErrorKind::Conflict), "the id is taken");
 
@@ -138,7 +175,10 @@ fn a_condition_is_a_search_and_nobody_comes_in_between() {
         ("Patient?nonsense=1", ErrorKind::SearchInvalid),
         ("Observation?code=1", ErrorKind::SearchInvalid),
     ] {
-        assert_eq!(kind(fhir.create_unless(SAND.as_bytes(), search)), Some(expected));
+        assert_eq!(
+            kind(fhir.create_unless(SAND.as_bytes(), search)),
+            Some(expected)
+        );
     }
     assert!(fhir.delete_where("Patient?_id=other").unwrap());
     assert!(!fhir.delete_where("Patient?_id=other").unwrap());
@@ -149,8 +189,11 @@ fn a_condition_is_a_search_and_nobody_comes_in_between() {
 fn a_condition_may_be_on_other_resources_and_is_in_the_trail() {
     let home = Home::new();
     let fhir = home.fhir();
-    fhir.update(br#"{"resourceType":"Patient","id":"p","name":[{"family":"Sand"}]}"#, Precondition::None)
-        .unwrap();
+    fhir.update(
+        br#"{"resourceType":"Patient","id":"p","name":[{"family":"Sand"}]}"#,
+        Precondition::None,
+    )
+    .unwrap();
     let weight = br#"{"resourceType":"Observation","status":"final","code":{"text":"w"},
         "subject":{"reference":"Patient/p"}}"#;
     let search = "Observation?subject:Patient.name=sand";
@@ -159,7 +202,9 @@ fn a_condition_may_be_on_other_resources_and_is_in_the_trail() {
     let accesses = |trail: vitalock::AuditTrail| {
         let entries = trail.map(Result::unwrap);
         let accesses = entries.filter(|entry| entry.action() == AuditAction::Access);
-        accesses.filter(|entry| entry.kind() == Some("Observation")).count()
+        accesses
+            .filter(|entry| entry.kind() == Some("Observation"))
+            .count()
     };
     assert_eq!(accesses(trail), 0, "the control: nothing was found");
     let second = fhir.create_unless(weight, search).unwrap();
@@ -178,8 +223,13 @@ fn a_patch_changes_what_it_names_and_no_other_byte() {
     let patch = br#"[{"op":"test","path":"/valueQuantity/value","value":71.5},
         {"op":"replace","path":"/status","value":"amended"},
         {"op":"add","path":"/note","value":[{"text":"of 1.00"}]}]"#;
-    let patched = fhir.patch("Observation/w", patch, Precondition::IfMatch(1)).unwrap();
-    assert_eq!((patched.version(), patched.outcome()), (2, Outcome::Updated));
+    let patched = fhir
+        .patch("Observation/w", patch, Precondition::IfMatch(1))
+        .unwrap();
+    assert_eq!(
+        (patched.version(), patched.outcome()),
+        (2, Outcome::Updated)
+    );
     let after = fhir.read("Observation/w").unwrap().unwrap();
     let expected = without_stamp(before.body())
         .replace("\"final\"", "\"amended\"")
@@ -189,19 +239,42 @@ fn a_patch_changes_what_it_names_and_no_other_byte() {
     assert_eq!(home.found("Observation?status=final").len(), 0);
 
     for (patch, kind, place) in [
-        (&br#"[{"op":"remove","path":"/none"}]"#[..], ErrorKind::PatchFailed, Some("[0]")),
-        (br#"[{"op":"replace","path":"/id","value":"x"}]"#, ErrorKind::PatchFailed, None),
-        (br#"[{"op":"remove","path":"/resourceType"}]"#, ErrorKind::PatchFailed, None),
-        (br#"[{"op":"add","path":"","value":[]}]"#, ErrorKind::PatchFailed, None),
+        (
+            &br#"[{"op":"remove","path":"/none"}]"#[..],
+            ErrorKind::PatchFailed,
+            Some("[0]"),
+        ),
+        (
+            br#"[{"op":"replace","path":"/id","value":"x"}]"#,
+            ErrorKind::PatchFailed,
+            None,
+        ),
+        (
+            br#"[{"op":"remove","path":"/resourceType"}]"#,
+            ErrorKind::PatchFailed,
+            None,
+        ),
+        (
+            br#"[{"op":"add","path":"","value":[]}]"#,
+            ErrorKind::PatchFailed,
+            None,
+        ),
         (br#"{"op":"remove"}"#, ErrorKind::FhirMalformed, None),
         (b"[{", ErrorKind::FhirMalformed, None),
         (b"\xff", ErrorKind::FhirMalformed, None),
     ] {
-        let error = fhir.patch("Observation/w", patch, Precondition::None).unwrap_err();
+        let error = fhir
+            .patch("Observation/w", patch, Precondition::None)
+            .unwrap_err();
         assert_eq!((error.kind(), error.json_path()), (kind, place));
     }
-    let nothing = fhir.patch("Observation/w", b"[]", Precondition::None).unwrap();
-    assert_eq!((nothing.version(), nothing.outcome()), (2, Outcome::Unchanged));
+    let nothing = fhir
+        .patch("Observation/w", b"[]", Precondition::None)
+        .unwrap();
+    assert_eq!(
+        (nothing.version(), nothing.outcome()),
+        (2, Outcome::Unchanged)
+    );
     let missing = fhir.patch("Observation/x", b"[]", Precondition::None);
     assert_eq!(kind(missing), Some(ErrorKind::NotFound));
     let stale = fhir.patch("Observation/w", patch, Precondition::IfMatch(1));
@@ -216,7 +289,9 @@ fn of_many_updates_with_a_version_one_wins_each_time() {
     let body = |by: usize, turn: u64| {
         format!(r#"{{"resourceType":"Basic","id":"b","code":{{"text":"{by} {turn}"}}}}"#)
     };
-    home.fhir().update(body(9, 0).as_bytes(), Precondition::None).unwrap();
+    home.fhir()
+        .update(body(9, 0).as_bytes(), Precondition::None)
+        .unwrap();
     let wins: usize = thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|by| {
@@ -230,10 +305,17 @@ fn of_many_updates_with_a_version_one_wins_each_time() {
                 })
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
     });
     let last = home.fhir().read("Basic/b").unwrap().unwrap();
-    let version: usize = value(&last)["meta"]["versionId"].as_str().unwrap().parse().unwrap();
+    let version: usize = value(&last)["meta"]["versionId"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert_eq!(version, wins + 1, "none was lost and none written over");
     assert_eq!(home.fhir().history("Basic/b").unwrap().len(), version);
 }
@@ -246,19 +328,40 @@ fn sources_have_ids_of_their_own_and_classes_keep_what_they_have() {
     };
     let a = || home.fhir().source("https://a.org");
     a().update(&basic("a"), Precondition::None).unwrap();
-    home.fhir().update(&basic("own"), Precondition::IfNoneMatch).unwrap();
-    let text = |store: vitalock::FhirStore| value(&store.read("Basic/1").unwrap().unwrap())["code"]["text"].clone();
+    home.fhir()
+        .update(&basic("own"), Precondition::IfNoneMatch)
+        .unwrap();
+    let text = |store: vitalock::FhirStore| {
+        value(&store.read("Basic/1").unwrap().unwrap())["code"]["text"].clone()
+    };
     assert_eq!((text(a()), text(home.fhir())), (json!("a"), json!("own")));
     assert_eq!(home.found("Basic?_id=1").len(), 2);
 
     let secret = br#"{"resourceType":"Basic","id":"2","code":{"text":"secret"}}"#;
-    let refused = home.fhir().class(Class::Priority).update(secret, Precondition::None);
+    let refused = home
+        .fhir()
+        .class(Class::Priority)
+        .update(secret, Precondition::None);
     assert_eq!(kind(refused), Some(ErrorKind::LeaseRequired));
     let lease = home.lease();
-    lease.fhir().class(Class::Priority).update(secret, Precondition::None).unwrap();
-    lease.fhir().patch("Basic/2", br#"[{"op":"add","path":"/active","value":true}]"#, Precondition::None).unwrap();
+    lease
+        .fhir()
+        .class(Class::Priority)
+        .update(secret, Precondition::None)
+        .unwrap();
+    lease
+        .fhir()
+        .patch(
+            "Basic/2",
+            br#"[{"op":"add","path":"/active","value":true}]"#,
+            Precondition::None,
+        )
+        .unwrap();
     let held = lease.fhir().read("Basic/2").unwrap().unwrap();
-    assert_eq!((held.protection_class(), held.revision()), (Class::Priority, Some(2)));
+    assert_eq!(
+        (held.protection_class(), held.revision()),
+        (Class::Priority, Some(2))
+    );
     assert!(home.fhir().read("Basic/2").unwrap().is_none());
     drop(lease);
     assert!(home.fhir().read("Basic/2").unwrap().is_none());
@@ -270,18 +373,41 @@ fn what_is_no_resource_is_refused_and_nothing_is_written() {
     let fhir = home.fhir();
     for (json, kind, place) in [
         (&b"{}"[..], ErrorKind::FhirMalformed, Some("resourceType")),
-        (b"{\"resourceType\":\"Basic\"", ErrorKind::FhirMalformed, None),
-        (br#"{"resourceType":"Basic","meta":7}"#, ErrorKind::FhirMalformed, Some("meta")),
+        (
+            b"{\"resourceType\":\"Basic\"",
+            ErrorKind::FhirMalformed,
+            None,
+        ),
+        (
+            br#"{"resourceType":"Basic","meta":7}"#,
+            ErrorKind::FhirMalformed,
+            Some("meta"),
+        ),
     ] {
         let error = fhir.create(json).unwrap_err();
         assert_eq!((error.kind(), error.json_path()), (kind, place));
     }
-    let error = fhir.update(br#"{"resourceType":"Basic"}"#, Precondition::None).unwrap_err();
-    assert_eq!((error.kind(), error.json_path()), (ErrorKind::FhirMalformed, Some("id")));
-    let long = format!(r#"{{"resourceType":"Basic","code":{{"text":"{}"}}}}"#, "x".repeat(16 << 20));
+    let error = fhir
+        .update(br#"{"resourceType":"Basic"}"#, Precondition::None)
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.json_path()),
+        (ErrorKind::FhirMalformed, Some("id"))
+    );
+    let long = format!(
+        r#"{{"resourceType":"Basic","code":{{"text":"{}"}}}}"#,
+        "x".repeat(16 << 20)
+    );
     assert_eq!(kind_of(&fhir, &long), Some(ErrorKind::FhirTooLarge));
-    let just = format!(r#"{{"resourceType":"Basic","code":{{"text":"{}"}}}}"#, "x".repeat((16 << 20) - 60));
-    assert_eq!(kind_of(&fhir, &just), Some(ErrorKind::FhirTooLarge), "with what the store sets");
+    let just = format!(
+        r#"{{"resourceType":"Basic","code":{{"text":"{}"}}}}"#,
+        "x".repeat((16 << 20) - 60)
+    );
+    assert_eq!(
+        kind_of(&fhir, &just),
+        Some(ErrorKind::FhirTooLarge),
+        "with what the store sets"
+    );
     assert_eq!(home.found("Basic").len(), 0);
 }
 

@@ -1,11 +1,11 @@
 //! Everything that one resource is found by.
 
+use super::super::tree::{Element, Tree};
 use super::ask::Test;
 use super::definitions::{Definition, Kind, definitions};
 use super::fold::fold;
 use super::primary::primary;
 use super::request::{Asked, Request};
-use super::super::tree::{Element, Tree};
 use super::value::{Value, values};
 use crate::secret::SecretText;
 

@@ -7,6 +7,7 @@
 
 mod ask;
 mod bounds;
+mod compartment;
 mod definitions;
 mod derive;
 mod fold;
@@ -20,6 +21,7 @@ mod value;
 mod words;
 
 pub(crate) use ask::{AskedUnit, From, Test};
+pub(crate) use compartment::{compartment, is_in_compartment};
 pub(crate) use definitions::{Definition, Kind, is_type};
 pub(crate) use derive::{derive, names, texts};
 pub(crate) use fold::{cut, fold, word};

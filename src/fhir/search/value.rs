@@ -6,9 +6,9 @@
 
 use super::super::date;
 use super::super::text::Text;
+use super::super::tree::{Element, Tree};
 use super::definitions::Kind;
 use super::path::{Expression, Found, Item};
-use super::super::tree::{Element, Tree};
 use crate::time::Timestamp;
 
 /// One value that a resource has for a parameter.

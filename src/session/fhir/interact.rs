@@ -84,11 +84,7 @@ type Failed = (Option<usize>, Error);
 
 impl FhirStore {
     /// Does all of these or none. `linked` lets them refer to each other.
-    pub(super) fn interact(
-        &self,
-        writes: &[Write<'_>],
-        linked: bool,
-    ) -> Result<Vec<Done>, Failed> {
+    pub(super) fn interact(&self, writes: &[Write<'_>], linked: bool) -> Result<Vec<Done>, Failed> {
         let (inner, reach) = (self.session.inner(), self.session.reach());
         let mut failed = None;
         let mut kinds = BTreeSet::new();
@@ -121,7 +117,11 @@ impl FhirStore {
             Ok(outcomes)
         });
         match done {
-            Ok(outcomes) => Ok(outcomes.into_iter().flatten().map(|(done, _)| done).collect()),
+            Ok(outcomes) => Ok(outcomes
+                .into_iter()
+                .flatten()
+                .map(|(done, _)| done)
+                .collect()),
             Err(error) => Err((failed, error)),
         }
     }
@@ -131,9 +131,9 @@ impl FhirStore {
 type Outcomes = Vec<Option<(Done, bool)>>;
 
 /// The store while a write is decided.
-struct Looking<'s> {
-    store: &'s FhirStore,
-    open: &'s OpenClasses,
+pub(super) struct Looking<'s> {
+    pub(super) store: &'s FhirStore,
+    pub(super) open: &'s OpenClasses,
 }
 
 impl Looking<'_> {
@@ -231,10 +231,13 @@ impl Looking<'_> {
                 let held = held.ok_or(ErrorKind::NotFound)?;
                 require(*precondition, Some(&held))?;
                 let patch = Reader::new().json(patch)?;
-                let json = std::str::from_utf8(held.body()).map_err(|_| ErrorKind::TamperDetected)?;
+                let json =
+                    std::str::from_utf8(held.body()).map_err(|_| ErrorKind::TamperDetected)?;
                 let made = patched(json, patch)?;
                 let failed = || Error::from(ErrorKind::PatchFailed);
-                let resource = Reader::new().resource(made.expose()).map_err(|_| failed())?;
+                let resource = Reader::new()
+                    .resource(made.expose())
+                    .map_err(|_| failed())?;
                 let id = named.expose().split_once('/').map(|(_, id)| id);
                 if resource.kind() != held.kind() || resource.id() != id {
                     return Err(failed());
@@ -267,7 +270,7 @@ impl Looking<'_> {
     }
 
     /// The resource with that type and id, or what is left of one that has expired.
-    fn held(&self, named: &SecretText) -> Result<(Option<Record>, Option<RecordId>)> {
+    pub(super) fn held(&self, named: &SecretText) -> Result<(Option<Record>, Option<RecordId>)> {
         let identity = self.store.identity(named.expose());
         let now = Timestamp::now();
         let mut expired = None;
@@ -410,8 +413,7 @@ impl Looking<'_> {
             let version = held.as_ref().map_or(0, version_of) + 1;
             let stamp = Stamp {
                 id,
-                version,
-                updated: Updated::At(updated),
+                version: Some((version, Updated::At(updated))),
             };
             let stamped = stamped(json, Some(&stamp), links)?;
             let resource = Reader::new().resource(stamped.expose())?;
@@ -479,8 +481,7 @@ fn is_same(
     };
     let stamp = Stamp {
         id,
-        version: version_of(held),
-        updated: Updated::As(updated),
+        version: Some((version_of(held), Updated::As(updated))),
     };
     Ok(stamped(json, Some(&stamp), links)?.expose() == body)
 }

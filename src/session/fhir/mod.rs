@@ -1,6 +1,10 @@
 //! FHIR resources, as a server has them.
 
+mod everything;
+mod export;
+mod import;
 mod interact;
+mod lines;
 mod requests;
 mod saved;
 mod writing;
@@ -18,6 +22,9 @@ use crate::records::{Cursor, Record};
 use crate::secret::SecretText;
 use crate::time::Timestamp;
 
+pub use everything::Everything;
+pub use export::{ExportFormat, Progress};
+pub use import::Imported;
 pub use requests::EntryAnswer;
 pub use saved::SavedResource;
 pub use writing::Precondition;
@@ -136,7 +143,12 @@ impl FhirStore {
     ///
     /// Those of [`search`](Self::search), and [`InvalidCursor`](crate::ErrorKind::InvalidCursor).
     pub fn search_after(&self, search: &str, cursor: &Cursor) -> Result<Matches> {
-        Matches::search(self.session.inner(), self.session.reach(), search, Some(cursor))
+        Matches::search(
+            self.session.inner(),
+            self.session.reach(),
+            search,
+            Some(cursor),
+        )
     }
 
     /// How many resources a search string finds, without `_count`.
@@ -168,7 +180,9 @@ impl FhirStore {
     /// Those of the store.
     pub fn read_version(&self, reference: &str, version: u64) -> Result<Option<Record>> {
         let versions = self.history(reference)?;
-        Ok(versions.into_iter().find(|held| version_of(held) == version))
+        Ok(versions
+            .into_iter()
+            .find(|held| version_of(held) == version))
     }
 
     /// Reads the versions of a resource, oldest first; the last is the present one.
@@ -183,6 +197,15 @@ impl FhirStore {
         let mut versions = self.session.history(id)?;
         versions.extend(self.session.get(id)?);
         Ok(versions)
+    }
+
+    /// Another handle of the same.
+    fn again(&self) -> Self {
+        Self {
+            session: self.session.clone(),
+            class: self.class,
+            source: self.source.clone(),
+        }
     }
 
     /// The record that a type and id name.

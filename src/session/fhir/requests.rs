@@ -58,7 +58,9 @@ impl FhirStore {
         let mut done = done.into_iter();
         let answer = |(at, entry): (usize, &Interaction<'_>)| match entry.method {
             Method::Get => self.get(entry).map_err(|error| error.in_entry(at)),
-            _ => done.next().map_or_else(|| Err(ErrorKind::NotFound.into()), |done| Ok(done.into())),
+            _ => done
+                .next()
+                .map_or_else(|| Err(ErrorKind::NotFound.into()), |done| Ok(done.into())),
         };
         entries.iter().enumerate().map(answer).collect()
     }
@@ -126,7 +128,12 @@ fn verb<'a>(
     patch: Option<&'a SecretBytes>,
 ) -> Result<Option<Verb<'a>>> {
     let malformed = |place| Error::at_json_path(ErrorKind::FhirMalformed, place);
-    let resource = || entry.resource.map(str::as_bytes).ok_or_else(|| malformed("resource"));
+    let resource = || {
+        entry
+            .resource
+            .map(str::as_bytes)
+            .ok_or_else(|| malformed("resource"))
+    };
     let precondition = match (entry.if_match, entry.if_none_match) {
         (Some(_), true) => return Err(malformed("request")),
         (Some(version), false) => Precondition::IfMatch(version),
@@ -156,7 +163,9 @@ fn verb<'a>(
             precondition,
         },
         Method::Patch => Verb::Patch {
-            patch: patch.map(SecretBytes::expose).ok_or_else(|| malformed("resource"))?,
+            patch: patch
+                .map(SecretBytes::expose)
+                .ok_or_else(|| malformed("resource"))?,
             target: target()?,
             precondition,
         },

@@ -97,7 +97,12 @@ impl FhirStore {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn patch(&self, reference: &str, patch: &[u8], precondition: Precondition) -> Result<SavedResource> {
+    pub fn patch(
+        &self,
+        reference: &str,
+        patch: &[u8],
+        precondition: Precondition,
+    ) -> Result<SavedResource> {
         let target = Target::Named(SecretText::copy_of(reference));
         self.saved(Verb::Patch {
             patch,
@@ -139,7 +144,8 @@ impl FhirStore {
             target,
             precondition,
         };
-        self.one(verb).map(|done| matches!(done, Done::Deleted(true)))
+        self.one(verb)
+            .map(|done| matches!(done, Done::Deleted(true)))
     }
 
     fn one(&self, verb: Verb<'_>) -> Result<Done> {
