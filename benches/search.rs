@@ -184,6 +184,7 @@ fn measure(session: &Session, search: &str) -> (Vec<String>, Value) {
         for _ in 2..LATE {
             assert!(page.by_ref().all(|found| found.is_ok()));
             page = session
+                .fhir()
                 .search_after(&search, &page.cursor().unwrap().unwrap())
                 .unwrap();
         }

@@ -38,7 +38,9 @@ pub(super) fn resolve<'a>(
     let resolve = |chain: &'a Chain| {
         let mut found = Vec::new();
         let refers = chain.reverse.then_some(chain.definition);
-        for other in &chain.others {
+        let only = chain.definition.only.filter(|_| !chain.reverse);
+        let others = chain.others.iter();
+        for other in others.filter(|other| only.is_none_or(|only| only == other.kind)) {
             let about = (other, refers);
             names_of(inner, open, reach, about, quietly, &mut found)?;
         }
@@ -76,17 +78,11 @@ pub(super) fn in_class(
         let mut numbers: Vec<_> = numbers.collect();
         numbers.sort_unstable();
         let numbers: Arc<[i64]> = numbers.into();
-        let probe = match chain.reverse {
-            true => Probe::NamedIn(numbers),
-            false => Probe::TokenIn {
-                parameter: chain.definition.number * 2,
-                values: numbers,
-            },
+        let any = match chain.reverse {
+            true => vec![Probe::NamedIn(numbers)],
+            false => found_by::in_any(chain.definition, &numbers),
         };
-        search.clauses.push(Clause {
-            any: vec![probe],
-            none: false,
-        });
+        search.clauses.push(Clause { any, none: false });
     }
     Ok(Some(search))
 }

@@ -3,10 +3,12 @@
 //! Codes and names become keyed numbers of 64 bits, systems of 32; what they are compared in is told
 //! by the parameter. Only words and URIs are kept as they are compared.
 
+use std::sync::Arc;
+
 use super::open_class::OpenClass;
 use crate::error::{ErrorKind, Result};
 use crate::fhir::search::{
-    AskedUnit, From, Request, System, Test, Unit, Value, cut, derive, fold, word,
+    AskedUnit, Definition, From, Request, System, Test, Unit, Value, cut, derive, fold, word,
 };
 use crate::fhir::{CONTENT_TYPE, Reader, Text};
 use crate::keys::{ClassKeys, TokenSpace};
@@ -196,20 +198,28 @@ fn typed(code: &SecretText, value: &SecretText) -> Text<'static> {
     Text::joined(&[code.expose(), "\n", value.expose()])
 }
 
+/// The probes for a parameter that refers to any of these; the numbers are in order.
+pub(super) fn in_any(definition: &Definition, values: &Arc<[i64]>) -> Vec<Probe> {
+    let probe = |number: &i64| Probe::TokenIn {
+        parameter: number * 2,
+        values: Arc::clone(values),
+    };
+    definition.found_under.iter().map(probe).collect()
+}
+
 /// A request in the numbers of a class.
 pub(super) fn search(keys: &ClassKeys, request: &Request, kind: i64) -> Search {
     let clauses = request.clauses.iter().filter_map(|asked| {
-        let parameter = asked.definition.number * 2;
         let mut any = Vec::new();
         for test in &asked.any {
-            probes(
-                keys,
-                request.kind,
-                asked.definition.code,
-                parameter,
-                test,
-                &mut any,
-            )?;
+            let definition = asked.definition;
+            if definition.only.is_some() && !matches!(test, Test::Reference(_)) {
+                return None;
+            }
+            for number in &definition.found_under {
+                let code = definition.code;
+                probes(keys, request.kind, code, number * 2, test, &mut any)?;
+            }
         }
         Some(Clause {
             any,

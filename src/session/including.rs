@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::found_by::number;
+use super::found_by::{in_any, number};
 use super::matches::Matches;
 use super::open_class::{OpenClass, is_expired};
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::id::RecordId;
 use crate::keys::TokenSpace;
 use crate::records::Record;
 use crate::secret::SecretText;
-use crate::storage::{Clause, Direction, Probe, Reading, Row, Search};
+use crate::storage::{Clause, Direction, Reading, Row, Search};
 use crate::time::Timestamp;
 
 /// What the matches so far bring along.
@@ -68,7 +68,7 @@ impl Matches {
                     numbers.sort_unstable();
                     let found = class.store.read(|reading| {
                         let rows = match include.reverse {
-                            true => referring(class, reading, include, numbers.into())?,
+                            true => referring(class, reading, include, &numbers.into())?,
                             false => reading.named(&numbers)?,
                         };
                         let rows = rows.into_iter().filter(|row| !is_expired(row, now));
@@ -103,18 +103,17 @@ fn referring(
     class: &OpenClass,
     reading: &Reading<'_>,
     include: &Include,
-    values: Arc<[i64]>,
+    values: &Arc<[i64]>,
 ) -> Result<Vec<Row>> {
     let kind = SecretText::copy_of(include.from);
     let names = &class.names;
     let Some(term) = names.find_term(&class.keys, reading, TokenSpace::Kind, &kind)? else {
         return Ok(Vec::new());
     };
-    let parameter = include.definition.number * 2;
     let search = Search {
         kind: term.number,
         clauses: vec![Clause {
-            any: vec![Probe::TokenIn { parameter, values }],
+            any: in_any(include.definition, values),
             none: false,
         }],
         direction: Direction::Descending,

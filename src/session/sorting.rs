@@ -120,8 +120,8 @@ fn key_of(
             None => Vec::new(),
             Some((own, entries)) => {
                 let is_own = primary(request.kind) == Some(key.definition.code);
-                let number = key.definition.number * 2;
-                let entries = entries.iter().filter_map(|entry| of_entry(number, &entry));
+                let numbers = &key.definition.found_under;
+                let entries = entries.iter().filter_map(|entry| of_entry(numbers, &entry));
                 let own = own_time(own).filter(|_| is_own).map(Key::Time);
                 own.into_iter().chain(entries).collect()
             }
@@ -140,18 +140,19 @@ fn own_time(own: Own) -> Option<i64> {
     own.time.map(|(start, _)| start)
 }
 
-fn of_entry(number: i64, entry: &Entry) -> Option<Key> {
+fn of_entry(numbers: &[i64], entry: &Entry) -> Option<Key> {
+    let is_plain = |parameter: &i64| parameter % 2 == 0 && numbers.contains(&(parameter / 2));
     match entry {
-        Entry::Word { parameter, word } if *parameter == number => Some(Key::Text(word.clone())),
+        Entry::Word { parameter, word } if is_plain(parameter) => Some(Key::Text(word.clone())),
         Entry::Stretch {
             parameter, start, ..
-        } if *parameter == number => Some(Key::Time(*start)),
+        } if is_plain(parameter) => Some(Key::Time(*start)),
         Entry::Amount {
             parameter,
             unit: 0,
             low,
             ..
-        } if *parameter == number || *parameter == number + 1 => Some(Key::Amount(*low)),
+        } if numbers.contains(&(parameter / 2)) => Some(Key::Amount(*low)),
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ use super::bounds::{amount, stretch};
 use super::definitions::{Definition, Kind, types};
 use super::fold::{fold, word};
 use super::primary::primary;
+use super::value::type_of;
 use super::words::{split, unescaped};
 use crate::error::ErrorKind;
 use crate::secret::SecretText;
@@ -73,6 +74,13 @@ pub(crate) struct AskedUnit {
 pub(super) type Parsed<T> = Result<T, ErrorKind>;
 
 pub(super) const INVALID: ErrorKind = ErrorKind::SearchInvalid;
+
+impl Test {
+    /// Whether it is for a resource of this type.
+    pub(crate) fn names(&self, kind: &str) -> bool {
+        matches!(self, Self::Reference(named) if type_of(named.expose()) == Some(kind))
+    }
+}
 
 /// Adds the tests that one value of a parameter comes to; whether what the index finds by them has to
 /// be confirmed.
@@ -217,7 +225,7 @@ fn reference(
     match modifier {
         Some(kind) if !types().any(|known| known == kind) => return Err(INVALID),
         Some(kind) if !whole => tests.push(of_type(kind)),
-        Some(kind) if super::value::type_of(asked) != Some(kind) => return Err(INVALID),
+        Some(kind) if type_of(asked) != Some(kind) => return Err(INVALID),
         None if !whole && definition.targets.is_empty() => return Err(INVALID),
         None if !whole => tests.extend(definition.targets.iter().map(|kind| of_type(kind))),
         _ => tests.push(Test::Reference(SecretText::copy_of(asked))),

@@ -7,6 +7,7 @@
 use std::sync::OnceLock;
 
 use super::path::Expression;
+use super::primary::primary;
 
 const TABLE: &str = include_str!("parameters.tsv");
 
@@ -42,8 +43,13 @@ pub(crate) enum Kind {
 pub(crate) struct Definition {
     pub(crate) code: &'static str,
     pub(crate) kind: Kind,
-    /// What the index knows it by.
+    /// What the index would know it by.
     pub(crate) number: i64,
+    /// What the index has its values under: its own number, or those of other parameters that have
+    /// the same values between them.
+    pub(crate) found_under: Vec<i64>,
+    /// It has only the references to this type of those that are found there.
+    pub(crate) only: Option<&'static str>,
     pub(super) expression: Option<Expression>,
     /// The expression as the definition has it.
     pub(super) text: &'static str,
@@ -103,6 +109,13 @@ fn table() -> &'static Table {
     })
 }
 
+impl Definition {
+    /// Whether the index has its values under its own number.
+    pub(crate) fn is_entered(&self) -> bool {
+        self.found_under == [self.number]
+    }
+}
+
 /// The parameters of a type; `None` where R4 has no such type.
 pub(crate) fn definitions(kind: &str) -> Option<&'static [Definition]> {
     let table = table();
@@ -148,6 +161,8 @@ fn compile(kind: &Type) -> Vec<Definition> {
             code,
             kind: own,
             number: *number,
+            found_under: vec![*number],
+            only: None,
             expression: match text.is_empty() || own == Kind::Special {
                 true => None,
                 false => Expression::compile(text, root),
@@ -166,7 +181,76 @@ fn compile(kind: &Type) -> Vec<Definition> {
             },
         })
     });
-    compiled.collect()
+    let mut compiled: Vec<_> = compiled.collect();
+    share(kind.name, &mut compiled);
+    compiled
+}
+
+/// Finds what needs no entries of its own: parameters whose alternatives are those of others, such as
+/// `combo-code`, and those that are the references to one type among another's, such as `patient`.
+fn share(kind: &str, all: &mut [Definition]) {
+    let own = primary(kind);
+    let may_share = |it: &Definition| {
+        let shares = !matches!(it.kind, Kind::Composite | Kind::Special) && it.code != "_id";
+        shares && Some(it.code) != own
+    };
+    let expressions: Vec<_> = all
+        .iter()
+        .filter(|it| may_share(it))
+        .filter_map(|it| Some((it.number, it.kind, it.expression.clone()?)))
+        .collect();
+    for (number, of, expression) in &expressions {
+        let others = expressions.iter().filter(|(other, kind, alternative)| {
+            // Of two with the same values the first has them.
+            let earlier = alternative.width() < expression.width() || other < number;
+            other != number && kind == of && earlier && !alternative.asks_for_types()
+        });
+        let others = others.map(|(number, _, other)| (*number, other));
+        let found = match (expression.made_of(others), expression.without_type()) {
+            (Some(numbers), _) => Some((numbers, None)),
+            (None, Some((only, without))) => {
+                let same =
+                    |(_, kind, other): &&(i64, Kind, Expression)| kind == of && *other == without;
+                let number = expressions.iter().find(same).map(|(number, ..)| *number);
+                let only = types().find(|known| *known == only);
+                number
+                    .zip(only)
+                    .map(|(number, only)| (vec![number], Some(only)))
+            }
+            (None, None) => None,
+        };
+        if let Some((numbers, only)) = found
+            && let Some(it) = all.iter_mut().find(|it| it.number == *number)
+        {
+            (it.found_under, it.only) = (numbers, only);
+        }
+    }
+    // What others are made of may be made of others itself.
+    while let Some(at) = all
+        .iter()
+        .position(|it| !it.is_entered() && !is_settled(it, all))
+    {
+        let parts = all.get(at).map(|it| it.found_under.clone());
+        let parts = parts.into_iter().flatten().flat_map(|number| {
+            let part = all.iter().find(|part| part.number == number);
+            part.map_or_else(Vec::new, |part| part.found_under.clone())
+        });
+        let mut parts: Vec<_> = parts.collect();
+        parts.sort_unstable();
+        parts.dedup();
+        if let Some(it) = all.get_mut(at) {
+            it.found_under = parts;
+        }
+    }
+}
+
+/// Whether the index has values under each of the numbers.
+fn is_settled(it: &Definition, all: &[Definition]) -> bool {
+    let mut numbers = it.found_under.iter();
+    numbers.all(|number| {
+        all.iter()
+            .any(|part| part.number == *number && part.is_entered())
+    })
 }
 
 fn component(part: &'static str, kind_of: impl Fn(&str) -> Option<Kind>) -> Option<Component> {
@@ -217,6 +301,38 @@ mod tests {
             }
         }
         assert_eq!(pairs, 1709 - 9 + 147 * 9);
+    }
+
+    #[test]
+    fn what_has_no_entries_is_found_under_what_has() {
+        let under = |kind: &str, code: &str| {
+            let it = definition(kind, code).expect("a parameter");
+            let all = definitions(kind).expect("a type").iter();
+            let parts = all.filter(|part| it.found_under.contains(&part.number));
+            let parts: Vec<_> = parts.map(|part| part.code).collect();
+            (parts.join(" "), it.only)
+        };
+        let plain = |codes: &str| (codes.to_owned(), None);
+        assert_eq!(under("Observation", "code"), plain("code"));
+        assert_eq!(
+            under("Observation", "combo-code"),
+            plain("code component-code")
+        );
+        assert_eq!(under("Patient", "phonetic"), plain("name"));
+        assert_eq!(
+            under("Observation", "patient"),
+            ("subject".to_owned(), Some("Patient"))
+        );
+        let mut shared = 0;
+        for kind in types() {
+            let all = definitions(kind).expect("a type of the table");
+            for it in all.iter().filter(|it| !it.is_entered()) {
+                assert!(is_settled(it, all), "{kind} {}", it.code);
+                assert!(it.only.is_none() || it.kind == Kind::Reference);
+                shared += 1;
+            }
+        }
+        assert!(shared > 50, "{shared}");
     }
 
     #[test]

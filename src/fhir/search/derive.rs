@@ -40,7 +40,7 @@ pub(crate) fn derive<'a>(
         let Some(expression) = &definition.expression else {
             continue;
         };
-        if definition.code == "_id" {
+        if definition.code == "_id" || !definition.is_entered() {
             continue;
         }
         let found = values(definition.kind, expression, root, root);
@@ -134,9 +134,11 @@ impl Asked {
                 let expression = self.definition.expression.as_ref();
                 let found = expression.map(|expression| values(kind, expression, root, root));
                 let found = found.unwrap_or_default();
-                self.any
-                    .iter()
-                    .any(|test| found.iter().any(|value| test.meets(value)))
+                let is_there = || expression.is_some_and(|expression| expression.finds(root));
+                self.any.iter().any(|test| match test {
+                    Test::Any => is_there(),
+                    test => found.iter().any(|value| test.meets(value)),
+                })
             }
         };
         met != self.none

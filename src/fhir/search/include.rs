@@ -59,7 +59,8 @@ impl Include {
                 true => Some(matches),
                 false => type_of(name.expose()),
             };
-            self.target.is_none_or(|target| kind == Some(target))
+            let is = |target: Option<&str>| target.is_none_or(|target| kind == Some(target));
+            is(self.target) && (!self.reverse || is(self.definition.only))
         };
         let names = names(matches, of, json);
         let names: Vec<_> = names.iter().map(|name| SecretText::copy_of(name)).collect();

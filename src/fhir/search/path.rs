@@ -105,6 +105,59 @@ const TYPES: &[&str] = &[
 ];
 
 impl Expression {
+    /// The alternatives that are also those of others, if they are all: which of the others those are.
+    /// Both are values of the same kind then.
+    pub(super) fn made_of<'e>(
+        &self,
+        others: impl Iterator<Item = (i64, &'e Self)>,
+    ) -> Option<Vec<i64>> {
+        let inside = |other: &Self| {
+            let mut paths = other.alternatives.iter();
+            !self.asks && !other.asks && paths.all(|path| self.alternatives.contains(path))
+        };
+        let parts: Vec<_> = others.filter(|(_, other)| inside(other)).collect();
+        let mut paths = self.alternatives.iter();
+        let whole = paths.all(|path| {
+            let mut parts = parts.iter();
+            parts.any(|(_, part)| part.alternatives.contains(path))
+        });
+        let numbers = parts.into_iter().map(|(number, _)| number);
+        whole.then(|| numbers.collect())
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.alternatives.len()
+    }
+
+    /// Whether it looks at what references name.
+    pub(super) fn asks_for_types(&self) -> bool {
+        let mut steps = self.alternatives.iter().flat_map(|path| &path.steps);
+        steps.any(|step| matches!(step, Step::RefersTo(_)))
+    }
+
+    /// The type of resource that every element is a reference to, and the expression without asking
+    /// for that.
+    pub(super) fn without_type(&self) -> Option<(&str, Self)> {
+        let [path] = self.alternatives.as_slice() else {
+            return None;
+        };
+        let (last, steps) = path.steps.split_last()?;
+        let Step::RefersTo(kind) = last else {
+            return None;
+        };
+        let without = Path {
+            steps: steps.to_vec(),
+            ..*path
+        };
+        Some((
+            kind,
+            Self {
+                alternatives: vec![without],
+                asks: self.asks,
+            },
+        ))
+    }
+
     /// Compiles an expression about resources of this type, or about an element where `kind` is empty;
     /// `None` where it holds something that is not of this part of FHIRPath.
     pub(super) fn compile(text: &str, kind: &str) -> Option<Self> {

@@ -264,7 +264,8 @@ impl Request {
                 definition,
                 any: vec![Test::Any],
                 none,
-                confirm: false,
+                // Of the references that the index has, only some are of the type.
+                confirm: definition.only.is_some(),
             });
             return Ok(());
         }
@@ -283,6 +284,9 @@ impl Request {
         for value in values {
             confirm |= ask::tests(self.kind, definition, modifier, value, &mut any)?;
         }
+        confirm |= definition
+            .only
+            .is_some_and(|only| any.iter().any(|test| !test.names(only)));
         self.clauses.push(Asked {
             definition,
             any,
