@@ -14,13 +14,13 @@
 
 mod support;
 
-use std::collections::HashMap;
 use std::env;
 
 use serde_json::{Value, json};
 
 use support::bundles::bundles;
 use support::clock::Clock;
+use support::referred::referred;
 use support::report::{micros, print_table, write_json};
 use support::shared::{Keystore, Scratch, make_vault, words};
 use vitalock::fhir::Reader;
@@ -85,46 +85,6 @@ fn main() {
     }
     print_table(&rows);
     write_json("search", Value::Array(figures));
-}
-
-/// The resources of a bundle, which refer to each other by type and id.
-fn referred(bundle: &[u8]) -> Vec<Value> {
-    let bundle: Value = serde_json::from_slice(bundle).unwrap();
-    let entries = bundle["entry"].as_array().unwrap();
-    let name = |entry: &Value| {
-        let resource = &entry["resource"];
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let named = format!(
-            "{}/{}",
-            text(&resource["resourceType"]),
-            text(&resource["id"])
-        );
-        (text(&entry["fullUrl"]), named)
-    };
-    let names: HashMap<_, _> = entries.iter().map(name).collect();
-    let resource = |entry: &Value| {
-        let mut resource = entry["resource"].clone();
-        rename(&mut resource, &names);
-        resource
-    };
-    entries.iter().map(resource).collect()
-}
-
-fn rename(value: &mut Value, names: &HashMap<String, String>) {
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                match member.as_str().and_then(|text| names.get(text)) {
-                    Some(named) if name == "reference" => *member = named.clone().into(),
-                    _ => rename(member, names),
-                }
-            }
-        }
-        Value::Array(elements) => elements
-            .iter_mut()
-            .for_each(|element| rename(element, names)),
-        _ => {}
-    }
 }
 
 fn searches(patient: &Value) -> Vec<String> {

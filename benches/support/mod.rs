@@ -20,6 +20,7 @@ pub(crate) mod peer;
 pub(crate) mod plain;
 pub(crate) mod population;
 pub(crate) mod question;
+pub(crate) mod referred;
 pub(crate) mod report;
 pub(crate) mod sealed;
 #[path = "../../tests/support/mod.rs"]
