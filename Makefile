@@ -15,7 +15,7 @@ soak: ## the tests in their long form, the ignored ones too (hours)
 bench: ## measure
 	cargo bench --workspace
 
-compare: ## measure beside SQLite, SQLCipher and Askar (ARGS=--full: with a million records)
+compare: ## measure beside SQLite, SQLCipher and Askar (ARGS=records or fhir: that alone; --full: a million too)
 	@scripts/compare $(ARGS)
 
 sqlite-suite: ## SQLite's own tests over sealed databases (FILES="wal crash": only these)

@@ -12,6 +12,7 @@
     reason = "a measurement may fail where it stands, and answers on its standard output"
 )]
 
+pub(crate) mod files;
 pub(crate) mod lock;
 #[path = "../../support/population.rs"]
 pub(crate) mod population;

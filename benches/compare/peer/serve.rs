@@ -4,12 +4,13 @@
     reason = "a measurement lasts seconds, awake"
 )]
 
+use std::env;
 use std::hint::black_box;
-use std::io::{BufRead, Read, Write, stdin, stdout};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, Write, stdin, stdout};
+use std::path::Path;
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
+use super::files;
 use super::population::{mix, observation};
 use super::question::{Question, Shape};
 use super::store::Store;
@@ -91,12 +92,11 @@ fn run(task: Task, store: &mut impl Store, directory: &Path, round: u64) -> Outc
         }
         Task::Size => {
             store.close();
-            let files = files_below(directory);
+            let files = files::below(directory);
             store.open();
-            let length = |file: &PathBuf| fs::metadata(file).unwrap().len();
             Outcome {
-                value: files.iter().map(length).sum::<u64>() as f64,
-                answer: files.iter().any(|file| is_in_clear(file)).into(),
+                value: files::bytes(&files) as f64,
+                answer: files.iter().any(|file| files::is_in_clear(file)).into(),
             }
         }
         Task::Version => unreachable!("it is answered with a name"),
@@ -109,25 +109,6 @@ fn time(number: u64, size: u64) -> (i64, i64) {
         Question::Window { from, until } => (from, until),
         _ => unreachable!("the shape is a window"),
     }
-}
-
-fn files_below(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    let files = |path: PathBuf| match path.is_dir() {
-        true => files_below(&path),
-        false => vec![path],
-    };
-    paths.flat_map(files).collect()
-}
-
-/// Whether a record's body stands in the first thousands of pages as it is.
-fn is_in_clear(file: &Path) -> bool {
-    const WORDS: &[u8] = b"\"resourceType\"";
-    let mut start = Vec::new();
-    let file = fs::File::open(file).unwrap();
-    file.take(16 << 20).read_to_end(&mut start).unwrap();
-    start.windows(WORDS.len()).any(|bytes| bytes == WORDS)
 }
 
 fn outcome(spent: Duration, many: u64, answer: u64) -> Outcome {

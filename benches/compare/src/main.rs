@@ -2,8 +2,9 @@
 //! turns. `make compare` builds the peers and runs this.
 //!
 //! Every peer is a binary of its own, found beside this one, that holds one store and answers over
-//! its standard input and output. Arguments: `--full` for a million records too (or
-//! `VITALOCK_SOAK=1`), `--size N`, once or several times, for other sizes.
+//! its standard input and output. Arguments: `records` or `fhir` for one contest alone, `--full` for
+//! a million records or resources too (or `VITALOCK_SOAK=1`), `--size N`, once or several times, for
+//! other sizes.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -12,10 +13,15 @@
 )]
 
 mod contest;
+mod fhir;
+#[path = "../fhir/mod.rs"]
+mod fhir_peer;
 mod page;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod player;
+#[path = "../../support/referred.rs"]
+mod referred;
 mod table;
 
 use std::env;
@@ -31,8 +37,8 @@ const FULL: [u64; 3] = [10_000, 100_000, 1_000_000];
 const SMALLEST: u64 = 1_000;
 
 fn main() -> ExitCode {
-    let Some(sizes) = sizes(env::args().skip(1)) else {
-        eprintln!("arguments: [--full] [--size N].. with N of {SMALLEST} or more");
+    let Some(wanted) = wanted(env::args().skip(1)) else {
+        eprintln!("arguments: [records|fhir] [--full] [--size N].. with N of {SMALLEST} or more");
         return ExitCode::from(2);
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -42,10 +48,26 @@ fn main() -> ExitCode {
     let scratch = tempfile::tempdir_in(target.canonicalize().unwrap()).unwrap();
 
     warn_if_busy();
-    let versions = versions(scratch.path());
+    if wanted.records {
+        records(&root, scratch.path(), &wanted);
+    }
+    if wanted.fhir {
+        fhir::run(&root, scratch.path(), wanted.full, &wanted.sizes);
+    }
+    ExitCode::SUCCESS
+}
+
+fn records(root: &Path, scratch: &Path, wanted: &Wanted) {
+    let usual = wanted.sizes.is_empty();
+    let sizes = match (usual, wanted.full) {
+        (false, _) => wanted.sizes.as_slice(),
+        (true, false) => &USUAL,
+        (true, true) => &FULL,
+    };
+    let versions = versions(scratch);
     let lines: Vec<_> = sizes
         .iter()
-        .flat_map(|size| contest(*size, scratch.path()))
+        .flat_map(|size| contest(*size, scratch))
         .collect();
 
     let rows = table::rows(&lines);
@@ -53,35 +75,48 @@ fn main() -> ExitCode {
     for note in table::notes(&lines) {
         println!("{note}");
     }
-    let json = target.join("records.json");
+    let json = root.join("target/compare/records.json");
     fs::write(json, table::json(&lines)).unwrap();
     // A page about sizes that somebody chose is for them, not for every reader.
-    let usual = sizes == USUAL || sizes == FULL;
     let page = match usual {
-        true => "docs/benchmarks.md",
+        true => page::PAGE,
         false => "target/compare/benchmarks.md",
     };
-    fs::write(root.join(page), page::page(&lines, &versions)).unwrap();
+    page::put_records(&root.join(page), &lines, &versions);
     println!("\nwritten to target/compare/records.json and {page}");
-    ExitCode::SUCCESS
 }
 
-fn sizes(mut arguments: impl Iterator<Item = String>) -> Option<Vec<u64>> {
-    let mut full = env::var_os("VITALOCK_SOAK").is_some_and(|value| value == "1");
-    let mut sizes = Vec::new();
+struct Wanted {
+    records: bool,
+    fhir: bool,
+    full: bool,
+    /// Empty for the usual ones.
+    sizes: Vec<u64>,
+}
+
+fn wanted(mut arguments: impl Iterator<Item = String>) -> Option<Wanted> {
+    let mut wanted = Wanted {
+        records: false,
+        fhir: false,
+        full: env::var_os("VITALOCK_SOAK").is_some_and(|value| value == "1"),
+        sizes: Vec::new(),
+    };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--full" => full = true,
-            "--size" => sizes.push(arguments.next()?.parse().ok()?),
+            "records" => wanted.records = true,
+            "fhir" => wanted.fhir = true,
+            "--full" => wanted.full = true,
+            "--size" => wanted.sizes.push(arguments.next()?.parse().ok()?),
             _ => return None,
         }
     }
-    if sizes.is_empty() {
-        sizes = if full { FULL.to_vec() } else { USUAL.to_vec() };
+    if !wanted.records && !wanted.fhir {
+        (wanted.records, wanted.fhir) = (true, true);
     }
-    sizes.sort_unstable();
-    sizes.dedup();
-    sizes.iter().all(|size| *size >= SMALLEST).then_some(sizes)
+    wanted.sizes.sort_unstable();
+    wanted.sizes.dedup();
+    let fits = wanted.sizes.iter().all(|size| *size >= SMALLEST);
+    fits.then_some(wanted)
 }
 
 /// Whoever waits for the medium waits for the processor too where others want it: then a durable

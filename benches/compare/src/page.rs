@@ -1,22 +1,50 @@
-//! The page docs/benchmarks.md.
+//! The page docs/benchmarks.md: what was measured with records, and a section about FHIR. Whoever
+//! writes one keeps the other.
 
+use std::path::Path;
 use std::process::Command;
 use std::{fs, thread};
 
 use super::contest::Line;
 use super::table::{markdown, notes, rows};
 
+pub(crate) const PAGE: &str = "docs/benchmarks.md";
+
+/// Writes what is about records.
+pub(crate) fn put_records(page: &Path, lines: &[Line], versions: &[String]) {
+    let (_, fhir) = parts(page);
+    let fhir = fhir.map_or_else(String::new, |fhir| format!("\n{FHIR}{fhir}"));
+    fs::write(page, records(lines, versions) + &fhir).unwrap();
+}
+
+/// Writes the section about FHIR, which comes last.
+pub(crate) fn put_fhir(page: &Path, section: &str) {
+    let (records, _) = parts(page);
+    let records = match records.trim_end() {
+        "" => "# Benchmarks",
+        records => records,
+    };
+    fs::write(page, format!("{records}\n\n{FHIR}{section}")).unwrap();
+}
+
+const FHIR: &str = "## FHIR resources with their search index\n\n";
+
+/// What is there already: about records, and about FHIR.
+fn parts(page: &Path) -> (String, Option<String>) {
+    let page = fs::read_to_string(page).unwrap_or_default();
+    match page.split_once(FHIR) {
+        Some((records, fhir)) => (records.to_owned(), Some(fhir.to_owned())),
+        None => (page, None),
+    }
+}
+
 /// The page, with the date and the machine that it was measured on.
-pub(crate) fn page(lines: &[Line], versions: &[String]) -> String {
+fn records(lines: &[Line], versions: &[String]) -> String {
     let mut text = format!(
         "# Benchmarks\n\n\
-         Measured on {}, on {} cores of an {}, with {}. \
-         `make compare` writes this page; the ratios travel from machine to machine, the times do not.\n\n\
+         {}`make compare` writes this page; the ratios travel from machine to machine, the times do not.\n\n\
          Medians, and in brackets the ratio to plain SQLite.\n\n{}\n",
-        jiff::Timestamp::now().strftime("%-d %B %Y"),
-        thread::available_parallelism().map_or(1, usize::from),
-        processor(),
-        versions.join(", "),
+        measured(&processor(), versions),
         markdown(&rows(lines)),
     );
     for note in notes(lines) {
@@ -25,7 +53,17 @@ pub(crate) fn page(lines: &[Line], versions: &[String]) -> String {
     text + METHOD + BOUNDS
 }
 
-fn processor() -> String {
+/// When, on what, and with what.
+pub(crate) fn measured(processor: &str, versions: &[String]) -> String {
+    format!(
+        "Measured on {}, on {} cores of an {processor}, with {}. ",
+        jiff::Timestamp::now().strftime("%-d %B %Y"),
+        thread::available_parallelism().map_or(1, usize::from),
+        versions.join(", "),
+    )
+}
+
+pub(crate) fn processor() -> String {
     let linux = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = linux.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;

@@ -1,7 +1,7 @@
 //! A peer's process, as the driver sees it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::{env, fs};
 
@@ -27,19 +27,29 @@ impl Peer {
         Self::new("aws-lc", "with AWS-LC", u64::MAX),
     ];
 
+    /// Who takes part in the FHIR contest.
+    pub(crate) const FHIR: [Self; 3] = [
+        Self::new("fhir-sqlcipher", "the SDK's tables in SQLCipher", u64::MAX),
+        Self::new("fhir-vitalock", "Vitalock", u64::MAX),
+        Self::new("fhir-aws-lc", "with AWS-LC", u64::MAX),
+    ];
+
     const fn new(name: &'static str, title: &'static str, most: u64) -> Self {
         Self { name, title, most }
     }
 
     /// Starts its process, with an empty store below `at`.
     pub(crate) fn start(&'static self, at: &Path) -> Player {
+        self.start_with(at, &[])
+    }
+
+    /// The same, with more to be told than where.
+    pub(crate) fn start_with(&'static self, at: &Path, more: &[&Path]) -> Player {
         let at = at.join(self.name);
         fs::create_dir_all(&at).unwrap();
-        let own = env::current_exe().unwrap();
-        let binary =
-            own.with_file_name(format!("compare-{}{}", self.name, env::consts::EXE_SUFFIX));
-        let mut child = Command::new(&binary)
+        let mut child = Command::new(self.binary())
             .arg(at)
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -51,6 +61,15 @@ impl Peer {
             tasks: Some(tasks),
             answers: BufReader::new(answers),
         }
+    }
+
+    pub(crate) fn is_built(&self) -> bool {
+        self.binary().is_file()
+    }
+
+    fn binary(&self) -> PathBuf {
+        let own = env::current_exe().unwrap();
+        own.with_file_name(format!("compare-{}{}", self.name, env::consts::EXE_SUFFIX))
     }
 }
 
@@ -65,20 +84,25 @@ pub(crate) struct Player {
 impl Player {
     /// Has a task done. `round` varies what is asked, the same for every peer.
     pub(crate) fn run(&mut self, task: Task, round: u64) -> Outcome {
-        self.ask(task, round).parse().unwrap()
+        self.ask(&in_words(task, round)).parse().unwrap()
     }
 
     pub(crate) fn version(mut self) -> String {
-        self.ask(Task::Version, 0).trim().to_owned()
+        self.ask(&in_words(Task::Version, 0)).trim().to_owned()
     }
 
-    fn ask(&mut self, task: Task, round: u64) -> String {
+    /// What it answers to a line.
+    pub(crate) fn ask(&mut self, words: &str) -> String {
         let tasks = self.tasks.as_mut().expect("it is open until the end");
-        writeln!(tasks, "{} {round}", task.to_words()).unwrap();
+        writeln!(tasks, "{words}").unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
         line
     }
+}
+
+fn in_words(task: Task, round: u64) -> String {
+    format!("{} {round}", task.to_words())
 }
 
 impl Drop for Player {

@@ -125,7 +125,7 @@ fn absent() -> String {
     "–".to_owned()
 }
 
-fn three_figures(value: f64) -> String {
+pub(crate) fn three_figures(value: f64) -> String {
     match value {
         _ if value >= 100.0 => grouped(value.round() as u64),
         _ if value >= 10.0 => format!("{value:.1}"),

@@ -6,6 +6,7 @@
     reason = "a measurement may fail where it stands"
 )]
 
+mod library;
 #[path = "../../peer/mod.rs"]
 mod peer;
 #[path = "../../plain/src/rows.rs"]
@@ -21,20 +22,13 @@ struct SqlCipher;
 
 impl Library for SqlCipher {
     fn version(connection: &Connection) -> String {
-        let version =
-            connection.query_row("PRAGMA cipher_version", [], |row| row.get::<_, String>(0));
-        let version = version.expect("without a version this is not SQLCipher");
-        format!("SQLCipher {version} on SQLite {}", rusqlite::version())
+        library::version(connection)
     }
 
-    /// A raw key: nothing is stretched.
     fn unlock(connection: &Connection) {
-        connection.execute_batch(KEY).unwrap();
+        library::unlock(connection);
     }
 }
-
-const KEY: &str =
-    r#"PRAGMA key = "x'2DD29CA851E7B56E4697B0E1F08507293D761A05CE4D1B628663F411A8086D99'";"#;
 
 fn main() {
     peer::serve::serve::<Rows<SqlCipher>>();

@@ -1,4 +1,4 @@
-//! The peer `vitalock`: a vault through its public API, its key in a biometric slot.
+//! The peer `vitalock`: records in a vault.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -12,68 +12,30 @@ mod host;
 #[path = "../../peer/mod.rs"]
 mod peer;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod vault;
 
-use host::Keystore;
-use peer::lock::version_of;
+use std::path::Path;
+
 use peer::population::{CONTENT_TYPE, KIND, Observation};
 use peer::store::Store;
-use vitalock::{
-    Batch, Credentials, Kdf, KdfParameters, Options, Passphrase, Query, Record, RecordId, Session,
-    SessionPolicy, Timestamp, Vault,
-};
+use vault::Openable;
+use vitalock::{Batch, Query, Record, RecordId, Session, Timestamp};
 
 struct Sealed {
-    directory: PathBuf,
-    keystore: Keystore,
-    open: Option<Open>,
+    vault: Openable,
     ids: Vec<RecordId>,
 }
 
-/// Fields drop in this order.
-struct Open {
-    session: Session,
-    _vault: Vault,
-}
-
 impl Store for Sealed {
-    /// A vault with a slot for passphrase and share, as each must have, and one for the share
-    /// alone, which nothing is stretched for.
     fn make(at: &Path) -> Self {
-        let (keystore, directory) = (Keystore::new(), at.join("vault"));
-        let words = Passphrase::new("vier stille Reiher waten".as_bytes()).unwrap();
-        let factors = Credentials::passphrase(&words).and(&keystore);
-        // The other peers have their turns in between.
-        let policy = SessionPolicy::new().idle(Duration::from_secs(900)).unwrap();
-        let options = Options::new()
-            .kdf(Kdf::Fixed(KdfParameters::FLOOR))
-            .session_policy(policy);
-        let setup = Vault::create(&directory, options, factors).unwrap();
-        let vault = setup.dangerous_without_recovery().unwrap();
-        let session = vault.unlock(&factors).unwrap();
-        let lease = session.step_up(&factors).unwrap();
-        lease.slots().add(&Credentials::share(&keystore)).unwrap();
-        drop(lease);
-        // Whoever holds a session, locked or not, holds the vault.
-        drop((session, vault));
-        let mut sealed = Self {
-            directory,
-            keystore,
-            open: None,
+        Self {
+            vault: Openable::make(at),
             ids: Vec::new(),
-        };
-        sealed.open();
-        sealed
+        }
     }
 
     fn version(&self) -> String {
-        let lock = include_str!("../../Cargo.lock");
-        let cipher = match option_env!("CARGO_PKG_NAME") {
-            Some("compare-aws-lc") => " with AWS-LC",
-            _ => "",
-        };
-        format!("Vitalock {}{cipher}", version_of("vitalock", lock))
+        vault::version()
     }
 
     fn put(&mut self, records: Vec<Observation>) {
@@ -111,22 +73,17 @@ impl Store for Sealed {
     }
 
     fn close(&mut self) {
-        self.open = None;
+        self.vault.close();
     }
 
     fn open(&mut self) {
-        let vault = Vault::open(&self.directory).unwrap();
-        let session = vault.unlock(&Credentials::share(&self.keystore)).unwrap();
-        self.open = Some(Open {
-            session,
-            _vault: vault,
-        });
+        self.vault.open();
     }
 }
 
 impl Sealed {
     fn session(&self) -> &Session {
-        &self.open.as_ref().expect("the vault is open").session
+        self.vault.session()
     }
 }
 
