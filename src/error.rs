@@ -27,8 +27,8 @@ pub enum InvalidationReason {
 /// # Security
 ///
 /// `Display`, `Debug` and the source chain hold fixed words, operating-system and SQLite result
-/// numbers, seconds to wait and positions in a JSON document. They hold no secret, no path, no identifier of a
-/// person and no clinical value, so an error may be logged.
+/// numbers, seconds to wait, and positions and lines in a JSON document. They hold no secret, no
+/// path, no identifier of a person and no clinical value, so an error may be logged.
 pub struct Error {
     kind: ErrorKind,
     detail: Detail,
@@ -40,7 +40,7 @@ enum Detail {
     Sqlite(i32),
     Invalidated(InvalidationReason),
     RetryAfter(Duration),
-    JsonPath(Box<str>),
+    Json { path: Box<str>, line: u64 },
     Parameter(&'static str),
 }
 
@@ -83,10 +83,20 @@ impl Error {
     }
 
     /// Where in a FHIR document the fault lies, such as `entry[17].resource`: field names that
-    /// this crate knows and positions, never a value.
+    /// this crate knows and positions, never a value. A name it does not know ends the path.
     pub fn json_path(&self) -> Option<&str> {
         match &self.detail {
-            Detail::JsonPath(path) => Some(path),
+            Detail::Json { path, .. } => Some(path.as_ref()).filter(|path| !path.is_empty()),
+            _ => None,
+        }
+    }
+
+    /// On which line of a FHIR document the fault lies, counted from 1: that of the byte where it
+    /// stops being JSON, or else that where the value at [`Error::json_path`] begins, or the object
+    /// it is missing in. `None` where the document as a whole is at fault.
+    pub fn json_line(&self) -> Option<u64> {
+        match self.detail {
+            Detail::Json { line, .. } => Some(line),
             _ => None,
         }
     }
@@ -157,10 +167,12 @@ impl Error {
         }
     }
 
-    pub(crate) fn at_json_path(kind: ErrorKind, path: impl Into<Box<str>>) -> Self {
+    /// At a place in a document; the path is empty where that is its top, or has no known name.
+    pub(crate) fn in_json(kind: ErrorKind, path: impl fmt::Display, line: u64) -> Self {
+        let path = path.to_string().into();
         Self {
             kind,
-            detail: Detail::JsonPath(path.into()),
+            detail: Detail::Json { path, line },
         }
     }
 }
@@ -189,7 +201,8 @@ impl fmt::Display for Error {
             }
             Detail::Invalidated(InvalidationReason::Other) => Ok(()),
             Detail::RetryAfter(wait) => write!(f, " (for {} s)", wait.as_secs().saturating_add(1)),
-            Detail::JsonPath(path) => write!(f, " (at {path})"),
+            Detail::Json { path, line } if path.is_empty() => write!(f, " (at line {line})"),
+            Detail::Json { path, line } => write!(f, " (at {path}, line {line})"),
             Detail::Parameter(code) => write!(f, " (at {code})"),
         }
     }
@@ -238,14 +251,15 @@ kinds! {
     Conflict => "the record was changed by someone else",
     /// A database file is not what SQLite wrote: a damaged page or a file of another kind.
     DatabaseDamaged => "a database file of the vault is damaged",
-    /// A FHIR document is not well-formed JSON or has no resource where one must be.
+    /// A FHIR document is not well-formed JSON, has a member twice in one object or a number beyond
+    /// what a 64-bit float holds, or has no resource where one must be.
     FhirMalformed => "the FHIR document is malformed",
     /// A FHIR document is nested deeper than the reader allows.
     FhirTooDeep => "the FHIR document is nested too deeply",
     /// A FHIR document is longer than the reader allows.
     FhirTooLarge => "the FHIR document is too large",
-    /// A FHIR document holds more resources than the reader allows.
-    FhirTooMany => "the FHIR document holds too many resources",
+    /// A FHIR document holds more resources, or an object of it more members, than the reader allows.
+    FhirTooMany => "the FHIR document holds too many resources or members",
     /// Neither copy of the vault's header can be read.
     HeaderDamaged => "the vault's header is damaged",
     /// An actor's name or purpose is longer than 256 bytes, or the reason for an emergency access is
@@ -388,5 +402,20 @@ mod tests {
             "a file operation failed (operating system error 5)"
         );
         assert_eq!(error.os_code(), Some(5));
+        let error = Error::in_json(ErrorKind::FhirTooDeep, "entry[17].resource", 4031);
+        assert_eq!(
+            error.to_string(),
+            "the FHIR document is nested too deeply (at entry[17].resource, line 4031)"
+        );
+        assert_eq!(
+            (error.json_path(), error.json_line()),
+            (Some("entry[17].resource"), Some(4031))
+        );
+        let error = Error::in_json(ErrorKind::FhirMalformed, "", 2);
+        assert_eq!(
+            error.to_string(),
+            "the FHIR document is malformed (at line 2)"
+        );
+        assert_eq!((error.json_path(), error.json_line()), (None, Some(2)));
     }
 }

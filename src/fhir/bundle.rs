@@ -13,7 +13,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::limits::Limits;
-use super::object::{KnownName, ReadMembers, Step, Trail, no_text, text};
+use super::object::{KnownName, ReadMembers, Step, Trail, no_plain_value, text};
 use super::resource::{Resource, is_absolute};
 use super::text::Text;
 use crate::error::ErrorKind;
@@ -52,7 +52,7 @@ impl<'a> DeserializeSeed<'a> for ReadBundle<'_> {
 impl<'a> Visitor<'a> for ReadBundle<'_> {
     type Value = Vec<Entry<'a>>;
 
-    no_text!();
+    no_plain_value!();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a Bundle")
@@ -71,11 +71,11 @@ impl<'a> Visitor<'a> for ReadBundle<'_> {
                     }
                 })?,
                 Some(_) => trail.down(Step::Field("entry"), |trail| {
-                    if entries.is_some() {
-                        return Err(A::Error::custom("a member is there twice"));
+                    let read = map.next_value_seed(ReadEntries { limits, trail })?;
+                    match entries.replace(read) {
+                        None => Ok(()),
+                        Some(_) => Err(A::Error::custom("a member is there twice")),
                     }
-                    entries = Some(map.next_value_seed(ReadEntries { limits, trail })?);
-                    Ok(())
                 })?,
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -105,7 +105,7 @@ impl<'a> DeserializeSeed<'a> for ReadEntries<'_> {
 impl<'a> Visitor<'a> for ReadEntries<'_> {
     type Value = Vec<Entry<'a>>;
 
-    no_text!();
+    no_plain_value!();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the entries of a Bundle")

@@ -1,6 +1,6 @@
 //! How much of a document the reader takes.
 //!
-//! **Does** hold four bounds, each with a default that real documents keep.
+//! **Does** hold five bounds, each with a default that real documents keep.
 //! **Never** has an unlimited setting.
 //! **Format** none.
 
@@ -25,6 +25,7 @@ pub struct Limits {
     pub(super) document_bytes: usize,
     pub(super) resource_bytes: usize,
     pub(super) resources: usize,
+    pub(super) members: usize,
     pub(super) depth: u32,
 }
 
@@ -51,6 +52,13 @@ impl Limits {
         self
     }
 
+    /// The most members of one object. By default 1,024: no object of R4 comes near it.
+    #[must_use]
+    pub fn max_members(mut self, count: usize) -> Self {
+        self.members = count;
+        self
+    }
+
     /// The deepest nesting of objects and arrays, the outermost object being 1. By default 64;
     /// more than 127 is taken as 127.
     #[must_use]
@@ -66,6 +74,7 @@ impl Default for Limits {
             document_bytes: 64 << 20,
             resource_bytes: 16 << 20,
             resources: 100_000,
+            members: 1024,
             depth: 64,
         }
     }

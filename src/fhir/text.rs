@@ -51,6 +51,12 @@ impl Deref for Text<'_> {
     }
 }
 
+/// What stands between the quotes of a JSON string, spelt out as far as its escapes are ones.
+pub(super) fn characters(inner: &str) -> impl Iterator<Item = char> {
+    let mut rest = inner;
+    std::iter::from_fn(move || next(&mut rest).flatten())
+}
+
 /// The next character, escaped or not; the inner `None` at the end, the outer where there is no
 /// such escape.
 fn next(rest: &mut &str) -> Option<Option<char>> {

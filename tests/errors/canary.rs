@@ -84,6 +84,7 @@ pub(crate) fn describe(error: &Error) -> String {
         format!("{error:#?}"),
         format!("{:?} {:?}", error.os_code(), error.sqlite_code()),
         format!("{:?} {:?}", error.invalidation_reason(), error.json_path()),
+        format!("{:?} {:?}", error.json_line(), error.search_parameter()),
     ];
     let mut source = error.source();
     while let Some(cause) = source {
