@@ -7,6 +7,8 @@
 )]
 
 mod cases;
+#[cfg(target_os = "linux")]
+mod large;
 
 use std::ops::Range;
 #[expect(clippy::disallowed_types, reason = "a bound on the time of a refusal")]
@@ -16,14 +18,22 @@ use cases::{As, CANARY, Case, cases, small_reader};
 use proptest::prelude::*;
 use vitalock::Error;
 use vitalock::ErrorKind::FhirMalformed;
-use vitalock::fhir::{Limits, Reader};
+use vitalock::fhir::{Limits, Reader, Resource};
+
+fn read_all<'a>(
+    reader: &Reader,
+    read_as: As,
+    json: &'a [u8],
+) -> vitalock::Result<Vec<Resource<'a>>> {
+    match read_as {
+        As::Resource => reader.resource(json).map(|resource| vec![resource]),
+        As::Bundle => reader.bundle(json),
+        As::Ndjson => reader.ndjson(json).collect(),
+    }
+}
 
 fn first_error(reader: &Reader, read_as: As, json: &[u8]) -> Option<Error> {
-    match read_as {
-        As::Resource => reader.resource(json).err(),
-        As::Bundle => reader.bundle(json).err(),
-        As::Ndjson => reader.ndjson(json).find_map(Result::err),
-    }
+    read_all(reader, read_as, json).err()
 }
 
 #[test]
@@ -199,6 +209,10 @@ fn hostile_documents_take_time_in_step_with_their_length() {
         let entries = vec![entry; count].join(",");
         format!(r#"{{"resourceType":"Bundle","entry":[{entries}]}}"#)
     };
+    let members = |names: &mut dyn Iterator<Item = String>| {
+        let members: Vec<_> = names.map(|name| format!("\"{name}\":1")).collect();
+        format!("{{{}}}", members.join(","))
+    };
     let same_url = r#"{"fullUrl":"urn:x:1","resource":{"resourceType":"Basic","subject":{"reference":"urn:x:1"}}}"#;
     let documents = [
         ("deep", "[".repeat(size)),
@@ -239,6 +253,34 @@ fn hostile_documents_take_time_in_step_with_their_length() {
                 ",1".repeat(size / 2)
             ),
         ),
+        (
+            "members that end and begin alike",
+            members(&mut (0..size / 12).map(|at| format!("a{at:07}a"))),
+        ),
+        (
+            "members that begin alike",
+            members(&mut (0..1000).map(|at| format!("{}{at}", "a".repeat(4096)))),
+        ),
+        (
+            "members with escapes",
+            members(&mut (0..size / 60).map(|at| format!("{}{at}", "\\u0061".repeat(8)))),
+        ),
+        (
+            "many members, many times",
+            entries(&members(&mut (0..1000).map(|at| format!("a{at}a")))),
+        ),
+        ("exponents", format!("[{}1]", "1e1,".repeat(size / 4))),
+        (
+            "exponents of exponents",
+            format!("[1{}]", "e1".repeat(size / 2)),
+        ),
+        (
+            "blanks",
+            format!(
+                "[{}1]",
+                format!("\"a\"{},", " ".repeat(4096)).repeat(size / 4100)
+            ),
+        ),
         ("empty entries", entries("{}")),
         ("deletions", entries(r#"{"request":0}"#)),
         ("one fullUrl", entries(same_url)),
@@ -247,6 +289,7 @@ fn hostile_documents_take_time_in_step_with_their_length() {
     ];
     let limits = Limits::default()
         .max_resources(usize::MAX)
+        .max_members(usize::MAX)
         .max_resource_bytes(usize::MAX);
     let reader = Reader::with_limits(limits);
     for (name, document) in documents {
