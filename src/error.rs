@@ -40,7 +40,7 @@ enum Detail {
     Sqlite(i32),
     Invalidated(InvalidationReason),
     RetryAfter(Duration),
-    Json { path: Box<str>, line: u64 },
+    Json { path: Box<str>, line: Option<u64> },
     Parameter(&'static str),
 }
 
@@ -96,7 +96,7 @@ impl Error {
     /// it is missing in. `None` where the document as a whole is at fault.
     pub fn json_line(&self) -> Option<u64> {
         match self.detail {
-            Detail::Json { line, .. } => Some(line),
+            Detail::Json { line, .. } => line,
             _ => None,
         }
     }
@@ -109,27 +109,37 @@ impl Error {
         }
     }
 
-    /// The same failure, of an entry of a Bundle.
-    pub(crate) fn in_entry(self, index: usize) -> Self {
-        let detail = match self.detail {
-            Detail::None => Detail::JsonPath(format!("entry[{index}]").into()),
-            Detail::JsonPath(path) if path.starts_with('[') => {
-                Detail::JsonPath(format!("entry[{index}].resource{path}").into())
-            }
-            Detail::JsonPath(path) => Detail::JsonPath(format!("entry[{index}].{path}").into()),
-            other => other,
-        };
-        Self { detail, ..self }
+    /// The same failure, of an entry of a Bundle that begins on this line.
+    pub(crate) fn in_entry(self, index: usize, line: u64) -> Self {
+        self.inside(format!("entry[{index}]"), line)
     }
 
     /// The same failure, of a line of NDJSON.
     pub(crate) fn in_line(self, index: u64) -> Self {
-        let detail = match self.detail {
-            Detail::None => Detail::JsonPath(format!("line[{index}]").into()),
-            Detail::JsonPath(path) => Detail::JsonPath(format!("line[{index}].{path}").into()),
-            other => other,
+        self.inside(format!("line[{index}]"), index.saturating_add(1))
+    }
+
+    fn inside(self, outer: String, first: u64) -> Self {
+        let (path, line) = match self.detail {
+            Detail::None => (outer, first),
+            Detail::Json { path, line } => {
+                let below = line.unwrap_or(1).saturating_sub(1);
+                let path = match &*path {
+                    "" => outer,
+                    path if path.starts_with('[') => format!("{outer}.resource{path}"),
+                    path => format!("{outer}.{path}"),
+                };
+                (path, first.saturating_add(below))
+            }
+            detail => return Self { detail, ..self },
         };
-        Self { detail, ..self }
+        Self {
+            detail: Detail::Json {
+                path: path.into(),
+                line: Some(line),
+            },
+            ..self
+        }
     }
 
     pub(crate) fn os(kind: ErrorKind, code: i32) -> Self {
@@ -167,12 +177,26 @@ impl Error {
         }
     }
 
+    /// At a place in a document, whichever line that is on.
+    pub(crate) fn at_json_path(kind: ErrorKind, path: impl Into<Box<str>>) -> Self {
+        Self {
+            kind,
+            detail: Detail::Json {
+                path: path.into(),
+                line: None,
+            },
+        }
+    }
+
     /// At a place in a document; the path is empty where that is its top, or has no known name.
     pub(crate) fn in_json(kind: ErrorKind, path: impl fmt::Display, line: u64) -> Self {
         let path = path.to_string().into();
         Self {
             kind,
-            detail: Detail::Json { path, line },
+            detail: Detail::Json {
+                path,
+                line: Some(line),
+            },
         }
     }
 }
@@ -201,8 +225,14 @@ impl fmt::Display for Error {
             }
             Detail::Invalidated(InvalidationReason::Other) => Ok(()),
             Detail::RetryAfter(wait) => write!(f, " (for {} s)", wait.as_secs().saturating_add(1)),
-            Detail::Json { path, line } if path.is_empty() => write!(f, " (at line {line})"),
-            Detail::Json { path, line } => write!(f, " (at {path}, line {line})"),
+            Detail::Json { path, line: None } => write!(f, " (at {path})"),
+            Detail::Json {
+                path,
+                line: Some(line),
+            } => match &**path {
+                "" => write!(f, " (at line {line})"),
+                path => write!(f, " (at {path}, line {line})"),
+            },
             Detail::Parameter(code) => write!(f, " (at {code})"),
         }
     }

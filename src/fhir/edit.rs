@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use super::links::Links;
+use super::place::LineCount;
 use super::text::Text;
 use super::tree::{Element, Tree};
 use crate::error::{Error, ErrorKind, Result};
@@ -85,7 +86,7 @@ pub(crate) fn stamped(
     let tree = Tree::read(json).ok_or(ErrorKind::FhirMalformed)?;
     let mut edits = Edits::of(json);
     if let Some(stamp) = stamp {
-        set(&mut edits, tree.root(), stamp)?;
+        set(&mut edits, json, tree.root(), stamp)?;
     }
     if let Some((links, base)) = links {
         links.follow(&mut edits, tree.root(), base);
@@ -93,7 +94,7 @@ pub(crate) fn stamped(
     Ok(edits.finish())
 }
 
-fn set(edits: &mut Edits<'_>, root: Element<'_, '_>, stamp: &Stamp<'_>) -> Result<()> {
+fn set(edits: &mut Edits<'_>, json: &str, root: Element<'_, '_>, stamp: &Stamp<'_>) -> Result<()> {
     let malformed = || Error::from(ErrorKind::FhirMalformed);
     let kind = member(root, "resourceType").ok_or_else(malformed)?;
     let after_kind = kind.place().end;
@@ -126,7 +127,8 @@ fn set(edits: &mut Edits<'_>, root: Element<'_, '_>, stamp: &Stamp<'_>) -> Resul
         return Ok(());
     };
     if !meta.is_object() {
-        return Err(Error::at_json_path(ErrorKind::FhirMalformed, "meta"));
+        let line = LineCount::of(json.as_bytes()).line_of(meta.raw());
+        return Err(Error::in_json(ErrorKind::FhirMalformed, "meta", line));
     }
     let mut is_empty = meta.children().next().is_none();
     // What is inserted first stands first, so the last goes before what was there.

@@ -10,7 +10,7 @@ use base64ct::{Base64, Encoding};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 
 use super::limits::Limits;
-use super::object::{Members, ReadMembers, Step, Trail, no_text};
+use super::object::{Members, ReadMembers, Step, Trail, no_plain_value};
 use super::read::Reader;
 use super::text::Text;
 use crate::error::{ErrorKind, Result};
@@ -55,6 +55,8 @@ pub(crate) struct Interaction<'a> {
     pub(crate) if_none_exist: Option<Text<'a>>,
     /// Of a patch it is a Binary.
     pub(crate) resource: Option<&'a str>,
+    /// The resource, or else the request, as it stands in the Bundle.
+    pub(crate) stands: &'a str,
 }
 
 /// The JSON Patch in a Binary; `None` where it holds none.
@@ -173,7 +175,7 @@ impl<'a, T, F: Fn(&Entry<'a>, &mut Trail) -> Parsed<T>> DeserializeSeed<'a> for 
 impl<'a, T, F: Fn(&Entry<'a>, &mut Trail) -> Parsed<T>> Visitor<'a> for ReadEntries<'_, F> {
     type Value = Vec<T>;
 
-    no_text!();
+    no_plain_value!();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the entries of a Bundle")
@@ -209,8 +211,8 @@ impl<'a, T, F: Fn(&Entry<'a>, &mut Trail) -> Parsed<T>> Visitor<'a> for ReadEntr
 
 fn interaction<'a>(entry: &Entry<'a>, trail: &mut Trail) -> Parsed<Interaction<'a>> {
     trail.down(Step::Field("request"), |trail| {
-        let request = entry.value("request").ok_or_else(malformed)?;
-        let request = Members::read(request, REQUEST, trail)?;
+        let stands = entry.value("request").ok_or_else(malformed)?;
+        let request = Members::read(stands, REQUEST, trail)?;
         let known = |name: &'static str, trail: &mut Trail| {
             let read = || request.text(name).ok_or_else(malformed);
             trail.down(Step::Field(name), |_| read())
@@ -252,6 +254,7 @@ fn interaction<'a>(entry: &Entry<'a>, trail: &mut Trail) -> Parsed<Interaction<'
             if_none_match,
             if_none_exist: request.text("ifNoneExist"),
             resource: entry.value("resource"),
+            stands: entry.value("resource").unwrap_or(stands),
         })
     })
 }

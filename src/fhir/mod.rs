@@ -28,6 +28,7 @@ pub(crate) use interactions::{Enclosed, Interaction, Method, Together, patch_in}
 pub use limits::Limits;
 pub(crate) use links::{Links, conditional_references, references};
 pub(crate) use patch::patched;
+pub(crate) use place::LineCount;
 pub use read::Reader;
 pub(crate) use resource::is_id;
 pub use resource::{CONTENT_TYPE, Resource};

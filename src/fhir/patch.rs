@@ -266,6 +266,10 @@ fn is_equal(one: Element<'_, '_>, other: Element<'_, '_>) -> bool {
 }
 
 /// The members of an object in the order of their names.
+#[expect(
+    clippy::unnecessary_sort_by,
+    reason = "a key would be borrowed from what is being sorted"
+)]
 fn members<'t, 'a>(object: Element<'t, 'a>) -> Option<Vec<(Text<'a>, Element<'t, 'a>)>> {
     let named = |child: Element<'t, 'a>| {
         let name = match child.name().contains('\\') {

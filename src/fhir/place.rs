@@ -50,6 +50,39 @@ pub(super) fn start(text: &str, steps: &[Step]) -> usize {
     missing_in
 }
 
+/// Counts the lines of a document up to parts of it.
+pub(crate) struct LineCount<'a> {
+    document: &'a [u8],
+    passed: usize,
+    line: u64,
+}
+
+impl<'a> LineCount<'a> {
+    pub(crate) fn of(document: &'a [u8]) -> Self {
+        Self {
+            document,
+            passed: 0,
+            line: 1,
+        }
+    }
+
+    /// The line that `part`, a part of the document after those asked for before, begins on.
+    pub(crate) fn line_of(&mut self, part: &str) -> u64 {
+        let at = part
+            .as_ptr()
+            .addr()
+            .checked_sub(self.document.as_ptr().addr());
+        if let Some(at) = at
+            && let Some(between) = self.document.get(self.passed..at)
+        {
+            let ends = between.iter().filter(|byte| **byte == b'\n').count();
+            self.line += u64::try_from(ends).unwrap_or_default();
+            self.passed = at;
+        }
+        self.line
+    }
+}
+
 /// A pass over the values of a text that may break off.
 struct Walk<'a> {
     text: &'a str,

@@ -10,9 +10,9 @@ use super::interact::Looking;
 use super::lines::{Line, Lines};
 use super::{FhirStore, version_of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fhir::{Enclosed, Links, Reader, Resource, Stamp, Text, is_id, stamped};
+use crate::fhir::{Enclosed, LineCount, Links, Reader, Resource, Stamp, Text, is_id, stamped};
 use crate::records::{Batch, Record};
-use crate::secret::SecretText;
+use crate::secret::{SecretBytes, SecretText};
 use crate::session::commit;
 
 /// What became of the resources of an import.
@@ -49,7 +49,8 @@ struct Waiting {
 #[derive(Clone, Copy)]
 enum Place {
     Line(u64),
-    Entry(usize),
+    /// With the line that its resource begins on.
+    Entry(usize, u64),
 }
 
 /// An import under way.
@@ -138,12 +139,14 @@ impl FhirStore {
             }
         }
         let mut import = Import::of(self);
+        let mut lines = LineCount::of(bundle);
         for (at, entry) in entries.iter().enumerate() {
             let Some(json) = entry.resource else { continue };
             import.progress.bytes += u64::try_from(json.len()).unwrap_or(u64::MAX);
-            let place = Place::Entry(at);
-            if let Err(error) = import.enclosed(entry, json, &links, place) {
-                import.refuse(error, place);
+            let place = Place::Entry(at, lines.line_of(json));
+            match prepared(entry, json, &links) {
+                Ok(json) => import.add(&Reader::new().resource(json.expose())?, place)?,
+                Err(error) => import.refuse(error, place),
             }
             import.go_on(progress)?;
         }
@@ -157,6 +160,18 @@ fn id_of<'a>(resource: &'a Resource<'_>, entry: &'a Enclosed<'_>) -> Option<Text
     let given = || entry.full_url.as_deref()?.strip_prefix("urn:uuid:");
     let id = own.or_else(|| given().filter(|id| is_id(id)))?;
     Some(Text::Lent(id))
+}
+
+/// An entry's resource with its id, and its links followed.
+fn prepared(entry: &Enclosed<'_>, json: &str, links: &Links) -> Result<SecretBytes> {
+    let given = Reader::new().resource(json.as_bytes())?;
+    let id = id_of(&given, entry);
+    let stamp = id.as_ref().map(|id| Stamp { id, version: None });
+    stamped(
+        json,
+        stamp.as_ref(),
+        Some((links, entry.full_url.as_deref())),
+    )
 }
 
 impl<'s> Import<'s> {
@@ -176,24 +191,9 @@ impl<'s> Import<'s> {
         if self.imported.faults.len() < MOST_FAULTS {
             self.imported.faults.push(match place {
                 Place::Line(line) => error.in_line(line),
-                Place::Entry(entry) => error.in_entry(entry),
+                Place::Entry(entry, line) => error.in_entry(entry, line),
             });
         }
-    }
-
-    fn enclosed(
-        &mut self,
-        entry: &Enclosed<'_>,
-        json: &str,
-        links: &Links,
-        place: Place,
-    ) -> Result<()> {
-        let given = Reader::new().resource(json.as_bytes())?;
-        let id = id_of(&given, entry);
-        let stamp = id.as_ref().map(|id| Stamp { id, version: None });
-        let base = entry.full_url.as_deref();
-        let json = stamped(json, stamp.as_ref(), Some((links, base)))?;
-        self.add(&Reader::new().resource(json.expose())?, place)
     }
 
     /// Lets a resource wait, after those of the same type and id.

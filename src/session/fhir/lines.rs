@@ -162,7 +162,7 @@ mod tests {
             .split('\n')
             .enumerate()
             .filter(|(_, line)| !line.trim().is_empty())
-            .map(|(at, line)| (at as u64, Some(line.as_bytes().to_vec())))
+            .map(|(at, line)| (u64::try_from(at).unwrap(), Some(line.as_bytes().to_vec())))
             .collect();
         for drop in [7, 4096, 1 << 20] {
             assert_eq!(lines(text.as_bytes(), drop), expected, "{drop}");
@@ -183,7 +183,7 @@ mod tests {
             Some((1, Line::Whole(b"short")))
         ));
         assert!(lines.next().unwrap().is_none());
-        assert_eq!(lines.taken(), text.len() as u64);
+        assert_eq!(lines.taken(), u64::try_from(text.len()).unwrap());
         assert!(lines.buffer.expose().len() <= 32 << 20);
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::interact::{Done, Target, Verb, Write};
 use super::{FhirStore, Precondition, SavedResource};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fhir::{Interaction, Method, Reader, Text, Together, patch_in};
+use crate::fhir::{Interaction, LineCount, Method, Reader, Text, Together, patch_in};
 use crate::records::Record;
 use crate::secret::{SecretBytes, SecretText};
 
@@ -38,12 +38,16 @@ impl FhirStore {
     /// `entry[17]`; [`Conflict`](ErrorKind::Conflict) also where two entries are about one resource.
     pub fn transaction(&self, bundle: &[u8]) -> Result<Vec<EntryAnswer>> {
         let entries = self.entries(bundle, Together::Transaction)?;
-        let patches = patches(&entries)?;
+        let patches = patches(&entries, bundle)?;
+        let placed = |error: Error, at: usize| match entries.get(at) {
+            Some(entry) => error.in_entry(at, LineCount::of(bundle).line_of(entry.stands)),
+            None => error,
+        };
         let mut writes = Vec::new();
         let mut places = Vec::new();
         for (at, entry) in entries.iter().enumerate() {
             let patch = patches.get(at).and_then(Option::as_ref);
-            if let Some(verb) = verb(entry, patch).map_err(|error| error.in_entry(at))? {
+            if let Some(verb) = verb(entry, patch).map_err(|error| placed(error, at))? {
                 let full_url = entry.full_url.clone();
                 writes.push(Write { verb, full_url });
                 places.push(at);
@@ -51,13 +55,13 @@ impl FhirStore {
         }
         let done = self.interact(&writes, true).map_err(|(failed, error)| {
             match failed.and_then(|failed| places.get(failed)) {
-                Some(at) => error.in_entry(*at),
+                Some(at) => placed(error, *at),
                 None => error,
             }
         })?;
         let mut done = done.into_iter();
         let answer = |(at, entry): (usize, &Interaction<'_>)| match entry.method {
-            Method::Get => self.get(entry).map_err(|error| error.in_entry(at)),
+            Method::Get => self.get(entry).map_err(|error| placed(error, at)),
             _ => done
                 .next()
                 .map_or_else(|| Err(ErrorKind::NotFound.into()), |done| Ok(done.into())),
@@ -86,7 +90,8 @@ impl FhirStore {
                 let done = done.pop().ok_or(ErrorKind::NotFound)?;
                 Ok(done.into())
             };
-            answer().map_err(|error| error.in_entry(at))
+            answer()
+                .map_err(|error| error.in_entry(at, LineCount::of(bundle).line_of(entry.stands)))
         };
         Ok(entries.iter().enumerate().map(answer).collect())
     }
@@ -107,9 +112,12 @@ impl FhirStore {
     }
 }
 
-fn patches(entries: &[Interaction<'_>]) -> Result<Vec<Option<SecretBytes>>> {
+fn patches(entries: &[Interaction<'_>], bundle: &[u8]) -> Result<Vec<Option<SecretBytes>>> {
     let entries = entries.iter().enumerate();
-    let patch = |(at, entry)| patch_of(entry).map_err(|error| error.in_entry(at));
+    let patch = |(at, entry): (usize, &Interaction<'_>)| {
+        patch_of(entry)
+            .map_err(|error| error.in_entry(at, LineCount::of(bundle).line_of(entry.stands)))
+    };
     entries.map(patch).collect()
 }
 
