@@ -18,7 +18,7 @@
 
 #[path = "../src/class.rs"]
 mod class;
-#[path = "../src/error.rs"]
+#[path = "../src/error/mod.rs"]
 mod error;
 #[path = "../src/id.rs"]
 mod id;

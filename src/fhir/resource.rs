@@ -18,7 +18,7 @@ use crate::records::Record;
 use crate::time::Timestamp;
 
 /// The content type of records that are FHIR R4 resources, and so are found by
-/// [`Session::search`](crate::Session::search). The body of such a record is a resource of the
+/// [`FhirStore::search`](crate::FhirStore::search). The body of such a record is a resource of the
 /// record's kind: see [`Resource::to_record`]. Any other content type, `application/fhir+json` by itself too, says nothing of a body.
 pub const CONTENT_TYPE: &str = "application/fhir+json; fhirVersion=4.0";
 

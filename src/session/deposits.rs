@@ -3,12 +3,12 @@
 use std::sync::PoisonError;
 
 use super::classes::{OpenClasses, Reach};
-use super::commit::{Fresh, existing, put};
 use super::found_by::check_resource;
 use super::handle::Session;
 use super::intent::{self, Step};
 use super::live::Inner;
 use super::open_class::OpenClass;
+use super::put::{Fresh, existing, put};
 use super::transaction::{Part, finish_earlier, in_one_transaction};
 use crate::actor::Actor;
 use crate::audit::{Entry, Event};

@@ -35,6 +35,7 @@ mod open_class;
 mod opening;
 mod outlook;
 mod outside;
+mod put;
 mod reads;
 mod recovery;
 mod removal;

@@ -3,11 +3,12 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use super::classes::{OpenClasses, Reach};
-use super::commit::{put, take_away};
+use super::commit::take_away;
 use super::handle::Session;
 use super::intent::{self, Step};
 use super::live::Inner;
 use super::open_class::{OpenClass, is_expired};
+use super::put::put;
 use super::transaction::{Part, finish_earlier, in_one_transaction};
 use crate::actor::Actor;
 use crate::class::Class;

@@ -286,7 +286,7 @@ fn every_method_of_a_session_a_lease_and_the_slots_is_in_the_matrix() {
         include_str!("../session/fhir/everything.rs"),
         include_str!("../session/fhir/export.rs"),
         include_str!("../session/fhir/import.rs"),
-        include_str!("../session/fhir/mod.rs"),
+        include_str!("../session/fhir/store.rs"),
         include_str!("../session/fhir/requests.rs"),
         include_str!("../session/fhir/writing.rs"),
         include_str!("../session/slots.rs"),

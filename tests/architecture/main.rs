@@ -133,7 +133,7 @@ fn an_import_that_points_up_is_reported() {
     let imports = |path: &str, text: &str| rules::imports(&Tree::of([(path, text)]), RANKS).len();
     assert_eq!(imports("src/fs/lock.rs", "use crate::error::Result;"), 0);
     assert_eq!(
-        imports("src/error.rs", "use crate::{id, time::Timestamp};"),
+        imports("src/error/mod.rs", "use crate::{id, time::Timestamp};"),
         0
     );
     assert_eq!(imports("src/fs/lock.rs", "use super::private;"), 0);
@@ -161,7 +161,7 @@ fn an_import_that_points_up_is_reported() {
         ),
         ("src/keys/slot.rs", "use crate::storage::Store;"),
         ("src/storage/rows.rs", "use crate::keys;"),
-        ("src/error.rs", "use crate::fs::private;"),
+        ("src/error/mod.rs", "use crate::fs::private;"),
         ("src/fs/lock.rs", "use crate::Error;"),
         ("src/fs/lock.rs", "use crate::*;"),
         ("src/fs/lock.rs", "use crate as house;"),
@@ -444,7 +444,7 @@ fn a_module_declared_for_tests_is_a_test_and_its_neighbour_is_not() {
 #[test]
 fn the_checks_see_the_whole_of_src() {
     let tree = Tree::read();
-    for path in ["src/lib.rs", "src/error.rs", "src/memory.rs"] {
+    for path in ["src/lib.rs", "src/error/kind.rs", "src/memory.rs"] {
         let file = tree
             .files
             .iter()

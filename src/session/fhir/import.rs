@@ -6,9 +6,9 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use super::export::{Progress, failed};
-use super::interact::Looking;
 use super::lines::{Line, Lines};
-use super::{FhirStore, version_of};
+use super::plan::Looking;
+use super::store::{FhirStore, version_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fhir::{Enclosed, LineCount, Links, Reader, Resource, Stamp, Text, is_id, stamped};
 use crate::records::{Batch, Record};

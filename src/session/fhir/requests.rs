@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::interact::{Done, Target, Verb, Write};
+use super::interact::Done;
+use super::plan::{Target, Verb, Write};
 use super::{FhirStore, Precondition, SavedResource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fhir::{Interaction, LineCount, Method, Reader, Text, Together, patch_in};

@@ -1,6 +1,7 @@
 //! Single writes, in the words of FHIR's RESTful API.
 
-use super::interact::{Done, Target, Verb, Write};
+use super::interact::Done;
+use super::plan::{Target, Verb, Write};
 use super::{FhirStore, SavedResource};
 use crate::error::{ErrorKind, Result};
 use crate::secret::SecretText;

@@ -10,7 +10,7 @@
 
 #[path = "../../../src/class.rs"]
 mod class;
-#[path = "../../../src/error.rs"]
+#[path = "../../../src/error/mod.rs"]
 mod error;
 mod fs;
 #[path = "../../../src/id.rs"]
