@@ -48,17 +48,20 @@ const CHARTS: [(&str, &str); 3] = [
     ("29463-7", "body-weight.svg"),
 ];
 /// What the time line tells, each followed by the person.
-const EVENTS: [&str; 6] = [
+const EVENTS: [&str; 7] = [
     "AllergyIntolerance?patient=",
     "Condition?patient=",
     "Encounter?patient=",
     "Immunization?patient=",
     "MedicationRequest?_include=MedicationRequest:medication&patient=",
+    "Observation?code=http://loinc.org|85354-9,http://loinc.org|55284-4\
+     &status=final,amended,corrected&patient=",
     "Procedure?patient=",
 ];
 /// Where these have their date, the better one first.
-const DATES: [&str; 7] = [
+const DATES: [&str; 8] = [
     "/onsetDateTime",
+    "/effectiveDateTime",
     "/period/start",
     "/occurrenceDateTime",
     "/authoredOn",
@@ -90,7 +93,7 @@ fn run(file: &Path, out: Option<&Path>) -> Result<()> {
     if let Some(out) = out.filter(|out| !out.is_dir()) {
         DirBuilder::new().mode(0o700).create(out)?;
     }
-    let home = out.unwrap_or(temporary.path());
+    let home = out.unwrap_or_else(|| temporary.path());
 
     // Two factors: a secret that the person knows, and a share that a key store releases.
     let words = Passphrase::new(WORDS)?;
@@ -242,7 +245,7 @@ fn export(fhir: &FhirStore, reference: &str, path: &Path) -> Result<()> {
 /// Makes a file that only this user can read, whole or not at all. It is written under another name
 /// beside its place, never in a folder for temporary files.
 fn write_privately(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let beside = path.parent().unwrap_or(Path::new("."));
+    let beside = path.parent().unwrap_or_else(|| Path::new("."));
     // Its mode is 0600, and it is removed where it is not kept.
     let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(beside)?);
     write(&mut file)?;

@@ -40,12 +40,14 @@ pub(crate) fn draw(
         return Err("there is no time to draw over".into());
     };
     let shown = readings.iter().map(|reading| reading.value);
-    let shown = shown.chain(range.low).chain(range.high);
+    let shown = shown.chain(range.low()).chain(range.high());
     let (least, most) = shown.fold((f64::MAX, f64::MIN), |(least, most), value| {
         (least.min(value), most.max(value))
     });
     let room = ((most - least) * 0.08).max(most.abs() * 0.01).max(0.1);
     let (bottom, top) = (least - room, most + room);
+
+    let decimals = if top - bottom < 15.0 { 1 } else { 0 };
 
     let mut svg = String::new();
     {
@@ -54,7 +56,7 @@ pub(crate) fn draw(
         let (header, below) = root.split_vertically(HEADER);
         header.draw(&line(24, 14, title, 24, &INK))?;
         let latest = format!(
-            "{person}    latest: {} {unit} on {}",
+            "{person} \u{b7} latest: {} {unit} on {}",
             newest.written, newest.date
         );
         header.draw(&line(24, 44, &latest, 15, &QUIET))?;
@@ -62,13 +64,13 @@ pub(crate) fn draw(
             Some(words) => {
                 header.draw(&Rectangle::new([(24, 72), (46, 84)], BAND.filled()))?;
                 header.draw(&line(54, 70, &words, 15, &INK))?;
-                header.draw(&line(404, 70, "\u{25cf} within it", 15, &WITHIN))?;
-                "\u{25cf} outside of it"
+                header.draw(&line(364, 70, "\u{25cf} within", 15, &WITHIN))?;
+                "\u{25cf} outside"
             }
-            None => "The laboratory states no reference range.",
+            None => "No reference range is stated.",
         };
         let (at, colour) = match range.words(unit) {
-            Some(_) => (504, &OUTSIDE),
+            Some(_) => (454, &OUTSIDE),
             None => (24, &QUIET),
         };
         header.draw(&line(at, 70, legend, 15, colour))?;
@@ -77,12 +79,12 @@ pub(crate) fn draw(
             .margin_top(22)
             .margin_right(36)
             .margin_bottom(12)
-            .x_label_area_size(34)
+            .x_label_area_size(30)
             .y_label_area_size(64)
             .build_cartesian_2d((*start..*end).with_key_points(ticks.clone()), bottom..top)?;
-        if range.low.is_some() || range.high.is_some() {
-            let low = range.low.unwrap_or(bottom);
-            let high = range.high.unwrap_or(top);
+        if range.words(unit).is_some() {
+            let low = range.low().unwrap_or(bottom);
+            let high = range.high().unwrap_or(top);
             let band = Rectangle::new([(*start, low), (*end, high)], BAND.filled());
             chart.draw_series([band])?;
         }
@@ -95,6 +97,7 @@ pub(crate) fn draw(
             .x_labels(ticks.len())
             .x_label_formatter(&|time| written(*time, form))
             .y_labels(8)
+            .y_label_formatter(&|value| format!("{value:.decimals$}"))
             .draw()?;
         let points = || readings.iter().map(|reading| (reading.time, reading.value));
         chart.draw_series(LineSeries::new(points(), QUIET.stroke_width(2)))?;

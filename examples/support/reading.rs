@@ -15,18 +15,18 @@ pub(crate) struct Reading {
     /// The same as it is written: 8 o'clock here may be yesterday in UTC.
     pub(crate) date: String,
     pub(crate) value: f64,
-    /// The number as the laboratory wrote it, since `7.0` says more than `7`.
+    /// The number for a person to read, as it was written, since `7.0` says more than `7`.
     pub(crate) written: String,
     pub(crate) unit: String,
     pub(crate) range: Range,
     pub(crate) name: String,
 }
 
-/// What the laboratory calls normal.
+/// What the laboratory calls normal, as it wrote it.
 #[derive(Default)]
 pub(crate) struct Range {
-    pub(crate) low: Option<f64>,
-    pub(crate) high: Option<f64>,
+    low: Option<String>,
+    high: Option<String>,
 }
 
 impl Reading {
@@ -37,13 +37,13 @@ impl Reading {
         let quantity = observation.value_quantity?;
         let written = quantity.value.get();
         let range = observation.reference_range.first();
-        let bound = |bound: &Option<Quantity<'_>>| bound.as_ref()?.value.get().parse().ok();
+        let bound = |bound: &Option<Quantity<'_>>| Some(bound.as_ref()?.value.get().to_owned());
         let coding = observation.code.coding.into_iter().next();
         Some(Self {
             time: time.to_micros(),
             date: observation.effective_date_time.get(..10)?.to_owned(),
             value: written.parse().ok()?,
-            written: written.to_owned(),
+            written: legible(written)?,
             unit: quantity.unit,
             range: range.map_or_else(Range::default, |range| Range {
                 low: bound(&range.low),
@@ -55,19 +55,38 @@ impl Reading {
 }
 
 impl Range {
+    pub(crate) fn low(&self) -> Option<f64> {
+        self.low.as_ref()?.parse().ok()
+    }
+
+    pub(crate) fn high(&self) -> Option<f64> {
+        self.high.as_ref()?.parse().ok()
+    }
+
     pub(crate) fn holds(&self, value: f64) -> bool {
-        let low = self.low.is_none_or(|low| low <= value);
-        low && self.high.is_none_or(|high| value <= high)
+        let low = self.low().is_none_or(|low| low <= value);
+        low && self.high().is_none_or(|high| value <= high)
     }
 
     /// The range for a person to read; `None` where none is stated.
     pub(crate) fn words(&self, unit: &str) -> Option<String> {
-        Some(match (self.low, self.high) {
+        Some(match (&self.low, &self.high) {
             (Some(low), Some(high)) => format!("reference range {low} to {high} {unit}"),
             (Some(low), None) => format!("reference range from {low} {unit}"),
             (None, Some(high)) => format!("reference range up to {high} {unit}"),
             (None, None) => return None,
         })
+    }
+}
+
+/// A number as it is written, but for more digits than anybody measures.
+fn legible(written: &str) -> Option<String> {
+    let decimals = written
+        .split_once('.')
+        .map_or(0, |(_, digits)| digits.len());
+    match decimals {
+        0..=3 => Some(written.to_owned()),
+        _ => Some(format!("{:.2}", written.parse::<f64>().ok()?)),
     }
 }
 
