@@ -1,6 +1,7 @@
 //! Each kind, through the public API.
 
 use std::fs::{self, Permissions, set_permissions};
+use std::ops::ControlFlow;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::panic;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use vitalock::{
     Actor, AuditorKey, Class, ContactKey, Credentials, Cursor, EmergencyQuestion, ErrorKind,
-    InvalidationReason, KdfParameters, Passphrase, Query, Record, RecoveryCode, SessionPolicy,
-    ShareError, SlotId, Vault, fhir,
+    ExportFormat, InvalidationReason, KdfParameters, Passphrase, Precondition, Query, Record,
+    RecoveryCode, SessionPolicy, ShareError, SlotId, Vault, fhir,
 };
 
 use crate::canary::{BODY, DIRECTORY, KIND, PASSPHRASE, Seen, record, words};
@@ -66,6 +67,7 @@ fn every_kind_comes_up_and_none_says_more_than_it_may() {
     of_factors(&mut seen);
     of_shares(&mut seen);
     of_documents(&mut seen);
+    of_fhir_stores(&mut seen);
     of_places(&mut seen);
     of_files(&mut seen);
     of_the_system(&mut seen);
@@ -318,6 +320,43 @@ fn of_documents(seen: &mut Seen) {
         ErrorKind::FhirTooMany,
         read(limits().max_resources(1), &two),
     );
+}
+
+fn of_fhir_stores(seen: &mut Seen) {
+    let place = Place::made();
+    let session = place.unlock().unwrap();
+    let fhir = session.fhir();
+    let patient = |id: &str| {
+        format!(
+            r#"{{"resourceType":"Patient","id":"{id}","name":[{{"family":"canary"}}],"active":true}}"#
+        )
+    };
+    for id in ["canary-1", "canary-2"] {
+        fhir.update(patient(id).as_bytes(), Precondition::None)
+            .unwrap();
+    }
+    for patch in [
+        r#"[{"op":"test","path":"/active","value":"canary"}]"#,
+        r#"[{"op":"remove","path":"/canary"}]"#,
+        r#"[{"op":"replace","path":"/id","value":"canary"}]"#,
+    ] {
+        let patched = fhir.patch("Patient/canary-1", patch.as_bytes(), Precondition::None);
+        seen.error(ErrorKind::PatchFailed, patched);
+    }
+    let search = "Patient?name=canary";
+    seen.error(ErrorKind::SearchAmbiguous, fhir.delete_where(search));
+    let another = patient("canary-3");
+    let created = fhir.create_unless(another.as_bytes(), search);
+    seen.error(ErrorKind::SearchAmbiguous, created);
+    let mut out = Vec::new();
+    let mut stop = |_| ControlFlow::Break(());
+    let stopped = fhir.export(fhir.all(), ExportFormat::Ndjson, &mut out, &mut stop);
+    seen.error(ErrorKind::Cancelled, stopped);
+    let lines: String = (0..3000)
+        .map(|at| patient(&format!("canary-{at}")) + "\n")
+        .collect();
+    let stopped = fhir.import_ndjson(&mut lines.as_bytes(), &mut stop);
+    seen.error(ErrorKind::Cancelled, stopped);
 }
 
 fn mode(path: &Path, mode: u32) {
