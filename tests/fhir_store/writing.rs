@@ -238,35 +238,48 @@ fn a_patch_changes_what_it_names_and_no_other_byte() {
     assert_eq!(home.found("Observation?status=amended").len(), 1);
     assert_eq!(home.found("Observation?status=final").len(), 0);
 
-    for (patch, kind, place) in [
+    for (patch, kind, place, line) in [
         (
-            &br#"[{"op":"remove","path":"/none"}]"#[..],
+            &b"\n[{\"op\":\"remove\",\n\"path\":\"/none\"}]"[..],
             ErrorKind::PatchFailed,
             Some("[0]"),
+            None,
         ),
         (
             br#"[{"op":"replace","path":"/id","value":"x"}]"#,
             ErrorKind::PatchFailed,
+            None,
             None,
         ),
         (
             br#"[{"op":"remove","path":"/resourceType"}]"#,
             ErrorKind::PatchFailed,
             None,
+            None,
         ),
         (
             br#"[{"op":"add","path":"","value":[]}]"#,
             ErrorKind::PatchFailed,
             None,
+            None,
         ),
-        (br#"{"op":"remove"}"#, ErrorKind::FhirMalformed, None),
-        (b"[{", ErrorKind::FhirMalformed, None),
-        (b"\xff", ErrorKind::FhirMalformed, None),
+        (br#"{"op":"remove"}"#, ErrorKind::FhirMalformed, None, None),
+        (b"[{", ErrorKind::FhirMalformed, Some("[0]"), Some(1)),
+        (
+            b"\n[{},\n {\"value\":\n",
+            ErrorKind::FhirMalformed,
+            Some("[1].value"),
+            Some(4),
+        ),
+        (b"\n\xff", ErrorKind::FhirMalformed, None, Some(2)),
     ] {
         let error = fhir
             .patch("Observation/w", patch, Precondition::None)
             .unwrap_err();
-        assert_eq!((error.kind(), error.json_path()), (kind, place));
+        assert_eq!(
+            (error.kind(), error.json_path(), error.json_line()),
+            (kind, place, line)
+        );
     }
     let nothing = fhir
         .patch("Observation/w", b"[]", Precondition::None)
@@ -371,21 +384,37 @@ fn sources_have_ids_of_their_own_and_classes_keep_what_they_have() {
 fn what_is_no_resource_is_refused_and_nothing_is_written() {
     let home = Home::new();
     let fhir = home.fhir();
-    for (json, kind, place) in [
-        (&b"{}"[..], ErrorKind::FhirMalformed, Some("resourceType")),
+    for (json, kind, place, line) in [
+        (
+            &b"\n{\n}"[..],
+            ErrorKind::FhirMalformed,
+            Some("resourceType"),
+            Some(2),
+        ),
         (
             b"{\"resourceType\":\"Basic\"",
             ErrorKind::FhirMalformed,
-            None,
+            Some("resourceType"),
+            Some(1),
         ),
         (
-            br#"{"resourceType":"Basic","meta":7}"#,
+            b"{\n\"resourceType\":\"Basic\",\n",
+            ErrorKind::FhirMalformed,
+            None,
+            Some(3),
+        ),
+        (
+            b"{\"resourceType\":\"Basic\",\n\"meta\":\n7}",
             ErrorKind::FhirMalformed,
             Some("meta"),
+            Some(3),
         ),
     ] {
         let error = fhir.create(json).unwrap_err();
-        assert_eq!((error.kind(), error.json_path()), (kind, place));
+        assert_eq!(
+            (error.kind(), error.json_path(), error.json_line()),
+            (kind, place, line)
+        );
     }
     let error = fhir
         .update(br#"{"resourceType":"Basic"}"#, Precondition::None)
