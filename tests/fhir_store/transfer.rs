@@ -330,10 +330,75 @@ fn a_line_that_is_no_resource_is_told_and_stops_nothing() {
             (ErrorKind::FhirMalformed, "line[8]"),
         ]
     );
+    let lines: Vec<_> = imported.faults.iter().map(|it| it.json_line()).collect();
+    assert_eq!(lines, [3, 4, 5, 6, 7, 9].map(Some));
     assert!(!format!("{imported:?}").contains(canary));
     let none: Vec<_> = (0..150).map(|_| "nonsense\n").collect();
     let imported = import(&home.fhir(), &none.concat());
     assert_eq!((imported.refused, imported.faults.len()), (150, 100));
+    assert_eq!(home.found("Basic").len(), 2);
+}
+
+#[test]
+fn an_entry_that_is_no_resource_is_told_by_its_line_in_the_bundle() {
+    let home = Home::new();
+    let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
+    let bundle = [
+        "\r\n{\"resourceType\": \"Bundle\",\n\"entry\": [",
+        "{\"resource\": {\"resourceType\": \"Basic\",",
+        "\"id\": \"good\"}}, {\"fullUrl\":",
+        "\"http://a.org/Basic/1\", \"resource\": {", // 6: entry[1], the first of two versions
+        "\"resourceType\": \"Basic\", \"id\": \"twice\", \"meta\": {\"versionId\": \"2\"}, \"language\": \"a\"}},",
+        "{\"request\": {\"method\": \"DELETE\", \"url\": \"Basic/1\"}},",
+        "{\"resource\":",
+        "{", // 10: entry[3]
+        "\"resourceType\": \"Basic\"}}, {\"resource\": {\"resourceType\":",
+        "7}}, {\"resource\":", // 12: entry[4]
+        "[1,",                 // 13: entry[5]
+        "2]}, {\"resource\":",
+        "{\"resourceType\": \"Basic\", \"id\": \"twice\",", // 15: entry[6]
+        "\"meta\": {\"versionId\": \"2\"}, \"language\": \"b\"}}]}",
+    ]
+    .join("\n");
+    let imported = home
+        .fhir()
+        .import_bundle(bundle.as_bytes(), &mut go_on)
+        .unwrap();
+    assert_eq!(counts(&imported), [2, 0, 0, 0, 4]);
+    let told: Vec<_> = imported
+        .faults
+        .iter()
+        .map(|fault| (fault.kind(), fault.json_path().unwrap(), fault.json_line()))
+        .collect();
+    let malformed = |place, line| (ErrorKind::FhirMalformed, place, Some(line));
+    assert_eq!(
+        told,
+        [
+            malformed("entry[3].id", 10),
+            malformed("entry[4].resourceType", 12),
+            malformed("entry[5]", 13),
+            (ErrorKind::Conflict, "entry[6]", Some(15)),
+        ]
+    );
+
+    // What is no Bundle as a whole is told so, and nothing of it is taken in.
+    for (more, kind, path, line) in [
+        ("\n}}", ErrorKind::FhirMalformed, Some("entry[7]"), 17),
+        (
+            &format!(",\n\"note\":\n{deep}{deep}"),
+            ErrorKind::FhirMalformed,
+            Some("entry[7].note"),
+            18,
+        ),
+    ] {
+        let broken = bundle.replace("\"b\"}}]}", &format!("\"b\"}}}}, {{\"a\": 1{more}"));
+        let error = home.fhir().import_bundle(broken.as_bytes(), &mut go_on);
+        let error = error.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.json_path(), error.json_line()),
+            (kind, path, Some(line))
+        );
+    }
     assert_eq!(home.found("Basic").len(), 2);
 }
 
