@@ -7,13 +7,13 @@
 use std::fmt;
 
 use base64ct::{Base64, Encoding};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::limits::Limits;
 use super::object::{Members, ReadMembers, Step, Trail, no_plain_value};
 use super::read::Reader;
 use super::text::Text;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;
 
 /// How the entries of a Bundle belong together.
@@ -55,8 +55,20 @@ pub(crate) struct Interaction<'a> {
     pub(crate) if_none_exist: Option<Text<'a>>,
     /// Of a patch it is a Binary.
     pub(crate) resource: Option<&'a str>,
-    /// The resource, or else the request, as it stands in the Bundle.
-    pub(crate) stands: &'a str,
+    /// The request and its URL as they stand in the Bundle.
+    request: &'a str,
+    raw_url: &'a str,
+}
+
+impl<'a> Interaction<'a> {
+    /// The part of the Bundle that the lines of a fault are counted from: what its place begins with.
+    pub(crate) fn part_of(&self, fault: &Error) -> &'a str {
+        match (fault.json_path(), self.resource) {
+            (Some("request.url"), _) => self.raw_url,
+            (Some("request"), _) | (_, None) => self.request,
+            (_, Some(resource)) => resource,
+        }
+    }
 }
 
 /// The JSON Patch in a Binary; `None` where it holds none.
@@ -198,7 +210,7 @@ impl<'a, T, F: Fn(&Entry<'a>, &mut Trail) -> Parsed<T>> Visitor<'a> for ReadEntr
                 if index >= limits.resources {
                     return Err(trail.beyond(ErrorKind::FhirTooMany));
                 }
-                entries.push(each(&entry, trail).map_err(A::Error::custom)?);
+                entries.push(each(&entry, trail).map_err(de::Error::custom)?);
                 Ok(true)
             })?;
             if !more {
@@ -211,8 +223,8 @@ impl<'a, T, F: Fn(&Entry<'a>, &mut Trail) -> Parsed<T>> Visitor<'a> for ReadEntr
 
 fn interaction<'a>(entry: &Entry<'a>, trail: &mut Trail) -> Parsed<Interaction<'a>> {
     trail.down(Step::Field("request"), |trail| {
-        let stands = entry.value("request").ok_or_else(malformed)?;
-        let request = Members::read(stands, REQUEST, trail)?;
+        let raw = entry.value("request").ok_or_else(malformed)?;
+        let request = Members::read(raw, REQUEST, trail)?;
         let known = |name: &'static str, trail: &mut Trail| {
             let read = || request.text(name).ok_or_else(malformed);
             trail.down(Step::Field(name), |_| read())
@@ -254,11 +266,12 @@ fn interaction<'a>(entry: &Entry<'a>, trail: &mut Trail) -> Parsed<Interaction<'
             if_none_match,
             if_none_exist: request.text("ifNoneExist"),
             resource: entry.value("resource"),
-            stands: entry.value("resource").unwrap_or(stands),
+            request: raw,
+            raw_url: request.value("url").unwrap_or(raw),
         })
     })
 }
 
 fn malformed() -> serde_json::Error {
-    serde_json::Error::custom("not what belongs here")
+    de::Error::custom("not what belongs here")
 }

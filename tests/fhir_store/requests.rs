@@ -276,6 +276,101 @@ fn each_entry_of_a_batch_is_by_itself() {
     );
 }
 
+/// A bundle on many lines.
+fn laid_out(kind: &str, entries: &[&str]) -> String {
+    let entries = entries.join(",\n\n");
+    format!(
+        "\n{{\n\"resourceType\": \"Bundle\",\n\"type\": \"{kind}\",\n\"entry\": [\n{entries}\n]}}"
+    )
+}
+
+/// The line of the one place in a text that is marked so, and the text without the mark.
+fn unmarked(text: &str) -> (u64, String) {
+    let (before, after) = text.split_once("@@").unwrap();
+    assert!(!after.contains("@@"));
+    (
+        before.matches('\n').count() as u64 + 1,
+        [before, after].concat(),
+    )
+}
+
+#[test]
+fn a_fault_is_told_by_its_line_in_the_bundle() {
+    let home = Home::new();
+    let fhir = home.fhir();
+    put_patient(&fhir, "a", "1");
+    let good = "{\n\"resource\": {\n\"resourceType\": \"Basic\",\n\"code\": {\n\"text\": \"x\"}},\n\
+        \"request\": {\"method\": \"POST\", \"url\": \"Basic\"}}";
+    let read = "{\n\n\"request\": {\n\"method\": \"GET\",\n\"url\": \"Patient/a\"}\n}";
+    // Of a patch in base64, such as "[{},\n\n\n\n\n\n\n{" and "\n\n\n[{}]", the resource's line is told.
+    for (bad, kind, place) in [
+        (
+            "{\n\"resource\": {\n\"resourceType\": \"Patient\",\n\n\"meta\":\n@@[]},\n\
+             \"request\": {\"method\": \"POST\", \"url\": \"Patient\"}}",
+            ErrorKind::FhirMalformed,
+            "entry[2].meta",
+        ),
+        (
+            "{\n\"resource\": @@{\n\"id\": \"b\",\n\"active\": true},\n\
+             \"request\": {\"method\": \"PUT\",\n\"url\": \"Patient/b\"}}",
+            ErrorKind::FhirMalformed,
+            "entry[2].resourceType",
+        ),
+        (
+            "{\n\"resource\":\n@@{\"resourceType\": \"Patient\",\n\"id\": \"a\"},\n\
+             \"request\": {\"method\": \"PUT\", \"url\": \"Patient/a\",\n\"ifMatch\": \"W/\\\"9\\\"\"}}",
+            ErrorKind::Conflict,
+            "entry[2]",
+        ),
+        (
+            "{\n\"resource\": {\n\"resourceType\": \"Patient\"},\n\
+             \"request\": {\n\"method\": \"PUT\",\n\"url\":\n@@\"Patient\"}}",
+            ErrorKind::FhirMalformed,
+            "entry[2].request.url",
+        ),
+        (
+            "{\n\"resource\": {\n\"resourceType\": \"Patient\"},\n\
+             \"request\":\n@@{\"method\": \"PUT\", \"url\": \"Patient/a\",\n\
+             \"ifMatch\": \"W/\\\"1\\\"\", \"ifNoneMatch\": \"*\"}}",
+            ErrorKind::FhirMalformed,
+            "entry[2].request",
+        ),
+        (
+            "{\n\"resource\": @@{\n\"resourceType\": \"Binary\", \"contentType\": \"application/json-patch+json\",\n\
+             \"data\": \"W3t9LAoKCgoKCgp7\"},\n\"request\": {\"method\": \"PATCH\", \"url\": \"Patient/a\"}}",
+            ErrorKind::FhirMalformed,
+            "entry[2].resource[1]",
+        ),
+        (
+            "{\n\"resource\": @@{\n\"resourceType\": \"Binary\", \"contentType\": \"application/json-patch+json\",\n\
+             \"data\": \"CgoKW3t9XQ==\"},\n\"request\": {\"method\": \"PATCH\", \"url\": \"Patient/a\"}}",
+            ErrorKind::FhirMalformed,
+            "entry[2].resource[0]",
+        ),
+        (
+            "{\n\"request\":\n@@{\"method\": \"GET\",\n\"url\": \"Patient?nonsense=1\"}}",
+            ErrorKind::SearchInvalid,
+            "entry[2]",
+        ),
+    ] {
+        for together in ["transaction", "batch"] {
+            let (line, text) = unmarked(&laid_out(together, &[good, read, bad, good]));
+            let error = match together {
+                "batch" => fhir.batch(text.as_bytes()).unwrap().swap_remove(2),
+                _ => fhir
+                    .transaction(text.as_bytes())
+                    .map(|mut all| all.swap_remove(2)),
+            };
+            let error = error.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.json_path(), error.json_line()),
+                (kind, Some(place), Some(line)),
+                "{together}: {bad}"
+            );
+        }
+    }
+}
+
 #[test]
 fn real_transactions_come_in_with_their_links_followed() {
     let Some(folder) = data::unpacked("fhir/synthea-r4-500-patients.tar.xz") else {

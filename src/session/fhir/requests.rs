@@ -41,7 +41,7 @@ impl FhirStore {
         let entries = self.entries(bundle, Together::Transaction)?;
         let patches = patches(&entries, bundle)?;
         let placed = |error: Error, at: usize| match entries.get(at) {
-            Some(entry) => error.in_entry(at, LineCount::of(bundle).line_of(entry.stands)),
+            Some(entry) => in_entry(error, at, entry, &mut LineCount::of(bundle)),
             None => error,
         };
         let mut writes = Vec::new();
@@ -79,6 +79,8 @@ impl FhirStore {
     /// Those of reading a Bundle. Each answer has the errors of its entry.
     pub fn batch(&self, bundle: &[u8]) -> Result<Vec<Result<EntryAnswer>>> {
         let entries = self.entries(bundle, Together::Batch)?;
+        // Each goes on counting where the one before it stopped.
+        let mut lines = LineCount::of(bundle);
         let answer = |(at, entry): (usize, &Interaction<'_>)| {
             let answer = || {
                 let patch = patch_of(entry)?;
@@ -91,8 +93,7 @@ impl FhirStore {
                 let done = done.pop().ok_or(ErrorKind::NotFound)?;
                 Ok(done.into())
             };
-            answer()
-                .map_err(|error| error.in_entry(at, LineCount::of(bundle).line_of(entry.stands)))
+            answer().map_err(|error| in_entry(error, at, entry, &mut lines))
         };
         Ok(entries.iter().enumerate().map(answer).collect())
     }
@@ -116,10 +117,14 @@ impl FhirStore {
 fn patches(entries: &[Interaction<'_>], bundle: &[u8]) -> Result<Vec<Option<SecretBytes>>> {
     let entries = entries.iter().enumerate();
     let patch = |(at, entry): (usize, &Interaction<'_>)| {
-        patch_of(entry)
-            .map_err(|error| error.in_entry(at, LineCount::of(bundle).line_of(entry.stands)))
+        patch_of(entry).map_err(|error| in_entry(error, at, entry, &mut LineCount::of(bundle)))
     };
     entries.map(patch).collect()
+}
+
+fn in_entry(error: Error, at: usize, entry: &Interaction<'_>, lines: &mut LineCount<'_>) -> Error {
+    let line = lines.line_of(entry.part_of(&error));
+    error.in_entry(at, line)
 }
 
 fn patch_of(entry: &Interaction<'_>) -> Result<Option<SecretBytes>> {
@@ -127,8 +132,13 @@ fn patch_of(entry: &Interaction<'_>) -> Result<Option<SecretBytes>> {
         return Ok(None);
     }
     let malformed = || Error::at_json_path(ErrorKind::FhirMalformed, "resource");
-    let patch = entry.resource.and_then(patch_in);
-    patch.map(Some).ok_or_else(malformed)
+    let patch = entry.resource.and_then(patch_in).ok_or_else(malformed)?;
+    // The lines of what is encoded are not those of the Bundle.
+    Reader::new().json(patch.expose()).map_err(|error| {
+        let path = error.json_path().filter(|path| path.starts_with('['));
+        Error::at_json_path(error.kind(), path.unwrap_or("resource"))
+    })?;
+    Ok(Some(patch))
 }
 
 /// What an entry writes; `None` where it reads.
