@@ -57,16 +57,16 @@ impl Store for Sealed {
     }
 
     fn prepare(&mut self, search: &str, page: u64) {
-        let session = self.vault.session();
+        let fhir = self.vault.session().fhir();
         let wanted = (search.to_owned(), page);
         if page == 1 || self.cursors.contains_key(&wanted) {
             return;
         }
-        let mut matches = session.search(search).unwrap();
+        let mut matches = fhir.search(search).unwrap();
         for _ in 2..page {
             assert!(matches.by_ref().all(|found| found.is_ok()));
             let end = matches.cursor().unwrap().expect("there is a next page");
-            matches = session.search_after(search, &end).unwrap();
+            matches = fhir.search_after(search, &end).unwrap();
         }
         assert!(matches.by_ref().all(|found| found.is_ok()));
         let end = matches.cursor().unwrap().expect("there is a next page");
@@ -74,10 +74,10 @@ impl Store for Sealed {
     }
 
     fn search(&mut self, search: &str, page: u64, found: &mut dyn FnMut(&[u8])) {
-        let session = self.vault.session();
+        let fhir = self.vault.session().fhir();
         let matches = match page {
-            1 => session.search(search),
-            _ => session.search_after(search, &self.cursors[&(search.to_owned(), page)]),
+            1 => fhir.search(search),
+            _ => fhir.search_after(search, &self.cursors[&(search.to_owned(), page)]),
         };
         for record in matches.unwrap() {
             found(record.unwrap().body());
