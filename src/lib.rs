@@ -48,9 +48,10 @@ pub use memory::MemoryProtection;
 pub use posture::{Finding, FindingState, Posture};
 pub use records::{Batch, Body, Cursor, Outcome, Query, Quota, Record, Stored};
 pub use session::{
-    AuditTrail, Deposit, DepositState, EmergencySession, EntryAnswer, Everything, ExportFormat,
-    Fault, FaultKind, FhirStore, Imported, KindSize, Lease, Matches, Precondition, Progress,
-    RecoveryRenewal, SavedResource, Session, SlotInfo, Slots, Usage, Verification,
+    AddedParameter, AuditTrail, Deposit, DepositState, EmergencySession, EntryAnswer, Everything,
+    ExportFormat, Fault, FaultKind, FhirStore, Imported, Indexing, KindSize, Lease, Matches,
+    Precondition, Progress, RecoveryRenewal, SavedResource, Session, SlotInfo, Slots, Usage,
+    Verification,
 };
 pub use time::Timestamp;
 pub use vault::{Options, Recovery, Setup, Vault};

@@ -99,7 +99,8 @@ impl Error {
         }
     }
 
-    /// Which search parameter the fault is with: its official code, never what the search said.
+    /// Which search parameter the fault is with: the code that its definition gives it, never what
+    /// the search said.
     pub fn search_parameter(&self) -> Option<&'static str> {
         match self.detail {
             Detail::Parameter(code) => Some(code),

@@ -120,6 +120,9 @@ kinds! {
     /// A search string is not one: its type or a parameter is not known, or a value is not of the
     /// parameter's kind. [`Error::search_parameter`](super::Error::search_parameter) says which, where it is a known one.
     SearchInvalid => "the search is not valid",
+    /// Resources that are there are not yet found by a search parameter that was added:
+    /// [`FhirStore::index`](crate::FhirStore::index) goes on with that.
+    SearchPending => "the search parameter is still being indexed",
     /// A search asks for something of FHIR that this version does not do.
     SearchUnsupported => "the search is not supported",
     /// A session of this vault is already open; clone that one.

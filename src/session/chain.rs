@@ -72,6 +72,7 @@ pub(super) fn in_class(
     let Some(term) = class.store.read(find)? else {
         return Ok(None);
     };
+    class.require_indexed(request.newest_parameter())?;
     let mut search = found_by::search(&class.keys, request, term.number);
     for Resolved { chain, names } in resolved {
         let numbers = names.iter().map(|name| number(&class.keys, name.expose()));

@@ -9,6 +9,7 @@ use super::opening::Opening;
 use crate::actor::Actor;
 use crate::class::Class;
 use crate::error::{ErrorKind, Result};
+use crate::fhir::search::Parameters;
 use crate::fs::{FileName, RoomFor, VaultDir};
 use crate::keys::ClassKeys;
 
@@ -143,9 +144,19 @@ impl OpenClasses {
         home.ok_or_else(|| ErrorKind::Locked.into())
     }
 
+    /// What resources are searched by.
+    pub(super) fn parameters(&self) -> Parameters {
+        let home = self.home();
+        home.map_or_else(|_| Parameters::default(), OpenClass::parameters)
+    }
+
     /// Opens one more.
     pub(super) fn add(&mut self, class: OpenClass) {
-        self.classes.push(class);
+        let home = self.home().map(|home| Arc::clone(home.shared_parameters()));
+        self.classes.push(match home {
+            Ok(parameters) => class.sharing(&parameters),
+            Err(_) => class,
+        });
         self.named.store(false, Ordering::Release);
     }
 
@@ -181,10 +192,24 @@ pub(super) fn open_classes(
     for keys in keys {
         classes.push(open_class(opening, keys)?);
     }
+    let classes = sharing_parameters(classes)?;
     let open = OpenClasses::new(Arc::clone(opening), classes);
     opening.freshness.begin(opening, &open, accept)?;
     super::intent::settle(&open)?;
     Ok(open)
+}
+
+/// The classes with what Standard says that resources are searched by.
+fn sharing_parameters(classes: Vec<OpenClass>) -> Result<Vec<OpenClass>> {
+    let standard = |open: &&OpenClass| open.class() == Class::Standard;
+    let Some(standard) = classes.iter().find(standard) else {
+        // An emergency session has none but the official ones.
+        return Ok(classes);
+    };
+    standard.read_parameters()?;
+    let parameters = Arc::clone(standard.shared_parameters());
+    let share = |open: OpenClass| open.sharing(&parameters);
+    Ok(classes.into_iter().map(share).collect())
 }
 
 /// Opens the database of a class whose key was just unwrapped.

@@ -8,16 +8,20 @@ use std::sync::Arc;
 use super::open_class::OpenClass;
 use crate::error::{ErrorKind, Result};
 use crate::fhir::search::{
-    AskedUnit, Definition, From, Request, System, Test, Unit, Value, cut, derive, fold, word,
+    AskedUnit, Definition, FIRST_ADDED, From, Request, System, Test, Unit, Value, cut, derive,
+    fold, word,
 };
 use crate::fhir::{CONTENT_TYPE, Reader, Text};
 use crate::keys::{ClassKeys, TokenSpace};
 use crate::records::Record;
 use crate::secret::SecretText;
 use crate::storage::{
-    Clause, Direction, Entered, Entry, FoundBy, IMPLIED, IndexEntry, LONGEST_WORD, NewEntries, Own,
-    Probe, Reading, Search,
+    Clause, Direction, Entered, Entries, Entry, FoundBy, IMPLIED, IndexEntry, LONGEST_WORD,
+    NewEntries, Own, Probe, Reading, Search,
 };
+
+/// Where what was added begins in the index.
+const ADDED: i64 = FIRST_ADDED * 2;
 
 impl OpenClass {
     /// What a record is found by as a resource; `None` where it is none.
@@ -34,7 +38,7 @@ impl OpenClass {
             let (start, end) = (start.to_micros(), end.to_micros());
             (start, end.max(start.saturating_add(1)))
         });
-        let Some(derived) = derive(record.kind(), effective, json) else {
+        let Some(derived) = derive(record.kind(), &self.parameters(), effective, json) else {
             // A type that R4 does not have is kept, and not found by what is in it.
             return Ok(None);
         };
@@ -74,10 +78,17 @@ impl OpenClass {
         record: &Record,
     ) -> Result<Option<Entered>> {
         let stored = reading.found_by(place)?;
+        let generation = self.parameters().generation();
+        // Before the job is done some resources have entries of what was added, and others none.
+        let under_way = generation > 0 && self.indexed(reading)?.complete != generation;
+        let same = |derived: &Entries, entries: &Entries| match under_way {
+            true => derived.below(ADDED).as_bytes() == entries.below(ADDED).as_bytes(),
+            false => derived.as_bytes() == entries.as_bytes(),
+        };
         Ok(match (self.found_by(record), stored) {
             (Ok(None), None) => Some(Entered::default()),
             (Ok(Some(derived)), Some((own, entries)))
-                if derived.own == own && derived.entries.as_bytes() == entries.as_bytes() =>
+                if derived.own == own && same(&derived.entries, &entries) =>
             {
                 reading.entered_for(place, index, &entries)?
             }

@@ -110,6 +110,7 @@ fn referring(
     let Some(term) = names.find_term(&class.keys, reading, TokenSpace::Kind, &kind)? else {
         return Ok(Vec::new());
     };
+    class.require_indexed(Some(include.definition))?;
     let search = Search {
         kind: term.number,
         clauses: vec![Clause {

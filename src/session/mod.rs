@@ -22,6 +22,7 @@ mod found_by;
 mod generation;
 mod handle;
 mod including;
+mod indexing;
 mod intent;
 mod lease;
 mod leases;
@@ -65,8 +66,8 @@ mod watch_tests;
 pub use audit_trail::AuditTrail;
 pub use emergency::EmergencySession;
 pub use fhir::{
-    EntryAnswer, Everything, ExportFormat, FhirStore, Imported, Precondition, Progress,
-    SavedResource,
+    AddedParameter, EntryAnswer, Everything, ExportFormat, FhirStore, Imported, Indexing,
+    Precondition, Progress, SavedResource,
 };
 pub use handle::Session;
 pub use lease::Lease;

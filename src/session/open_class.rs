@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::classes::ClassSettings;
+use super::indexing::SharedParameters;
 use super::names::{Names, Subject, Term, as_u64};
 use super::state::{Standing, State, genesis};
 use crate::actor::Actor;
@@ -34,6 +35,8 @@ pub(super) struct OpenClass {
     pub(super) standing: Mutex<Standing>,
     /// How often something was erased: rows fetched before are fetched again.
     erasures: AtomicU64,
+    /// What resources are searched by, the same for all classes.
+    parameters: SharedParameters,
 }
 
 const SETTINGS_CODEC: u8 = 1;
@@ -99,6 +102,7 @@ impl OpenClass {
             last_updated,
             standing: Mutex::new(standing),
             erasures: AtomicU64::new(0),
+            parameters: SharedParameters::default(),
         })
     }
 
@@ -129,6 +133,17 @@ impl OpenClass {
     /// Closes the database and keeps the keys.
     pub(super) fn close(self) -> ClassKeys {
         self.keys
+    }
+
+    /// The list of what resources are searched by.
+    pub(super) fn shared_parameters(&self) -> &SharedParameters {
+        &self.parameters
+    }
+
+    /// The same class with another's list of what resources are searched by.
+    pub(super) fn sharing(self, parameters: &SharedParameters) -> Self {
+        let parameters = Arc::clone(parameters);
+        Self { parameters, ..self }
     }
 
     pub(super) fn class(&self) -> Class {
@@ -162,6 +177,7 @@ impl OpenClass {
             self.names.forget_all();
             self.erasures.fetch_add(1, Ordering::AcqRel);
         })?;
+        self.read_parameters()?;
         self.read_state()
     }
 

@@ -27,7 +27,8 @@ impl Matches {
         search: &str,
         cursor: Option<&Cursor>,
     ) -> Result<Self> {
-        let mut request = Request::read(search)?;
+        let parameters = inner.with(reach, |open| Ok(open.parameters()))?;
+        let mut request = Request::read(search, &parameters)?;
         let kind = SecretText::copy_of(request.kind);
         let mut matches = Self {
             inner: Weak::new(),
@@ -78,7 +79,8 @@ impl Matches {
 
 /// How many resources a search string finds, without handing one out.
 pub(super) fn count(inner: &Arc<Inner>, reach: Reach, search: &str) -> Result<u64> {
-    let request = Request::read(search)?;
+    let parameters = inner.with(reach, |open| Ok(open.parameters()))?;
+    let request = Request::read(search, &parameters)?;
     if request.needs_confirmation() {
         let mut matches = Matches::search(inner, reach, search, None)?;
         matches.left = usize::MAX;

@@ -94,6 +94,16 @@ impl Entries {
         self.0.expose()
     }
 
+    /// The entries of the parameters below a number.
+    pub(crate) fn below(&self, end: i64) -> Self {
+        let mut some = NewEntries::default();
+        let below = |entry: &Entry| entry.parameter() < end;
+        self.iter()
+            .filter(below)
+            .for_each(|entry| some.push(&entry));
+        some.finish()
+    }
+
     /// The entries again; nothing after one that is not whole.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Entry> {
         let mut rest = self.as_bytes();

@@ -19,6 +19,8 @@ type Call = (
     fn(&Lease, &Credentials<'_>) -> crate::Result<()>,
 );
 
+const PARAMETER: &[u8] = br#"{"resourceType":"SearchParameter","url":"urn:suffix","code":"suffix",
+    "base":["Patient"],"type":"string","expression":"Patient.name.suffix"}"#;
 const PATIENT: &[u8] = br#"{"resourceType":"Patient","id":"1"}"#;
 
 fn bundle(kind: &str) -> Vec<u8> {
@@ -137,6 +139,18 @@ const CALLS: &[Call] = &[
         let go_on = &mut |_| ControlFlow::Continue(());
         fhir.export(fhir.all(), ExportFormat::Ndjson, &mut out, go_on)
             .map(drop)
+    }),
+    ("add_search_parameter", |lease, _| {
+        lease.fhir().add_search_parameter(PARAMETER).map(drop)
+    }),
+    ("remove_search_parameter", |lease, _| {
+        lease.fhir().remove_search_parameter("urn:none").map(drop)
+    }),
+    ("added_search_parameters", |lease, _| {
+        lease.fhir().added_search_parameters().map(drop)
+    }),
+    ("index", |lease, _| {
+        lease.fhir().index(&mut |_| ControlFlow::Continue(()))
     }),
     ("import_ndjson", |lease, _| {
         let go_on = &mut |_| ControlFlow::Continue(());
@@ -287,6 +301,7 @@ fn every_method_of_a_session_a_lease_and_the_slots_is_in_the_matrix() {
         include_str!("../session/fhir/export.rs"),
         include_str!("../session/fhir/import.rs"),
         include_str!("../session/fhir/store.rs"),
+        include_str!("../session/fhir/parameters.rs"),
         include_str!("../session/fhir/requests.rs"),
         include_str!("../session/fhir/writing.rs"),
         include_str!("../session/slots.rs"),

@@ -348,6 +348,11 @@ fn of_fhir_stores(seen: &mut Seen) {
     let another = patient("canary-3");
     let created = fhir.create_unless(another.as_bytes(), search);
     seen.error(ErrorKind::SearchAmbiguous, created);
+    let parameter = br#"{"resourceType":"SearchParameter","url":"urn:canary","code":"title",
+        "base":["Patient"],"type":"string","expression":"Patient.name.suffix"}"#;
+    fhir.add_search_parameter(parameter).unwrap();
+    let pending = fhir.search("Patient?title=canary");
+    seen.error(ErrorKind::SearchPending, pending);
     let mut out = Vec::new();
     let mut stop = |_| ControlFlow::Break(());
     let stopped = fhir.export(fhir.all(), ExportFormat::Ndjson, &mut out, &mut stop);

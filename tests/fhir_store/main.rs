@@ -8,6 +8,7 @@
     reason = "a test may fail where it stands, and says what it skips"
 )]
 
+mod parameters;
 mod requests;
 #[path = "../support/mod.rs"]
 mod support;

@@ -45,6 +45,8 @@ pub(crate) struct Definition {
     pub(crate) kind: Kind,
     /// What the index would know it by.
     pub(crate) number: i64,
+    /// With which change of a vault's list it was added; zero for an official one.
+    pub(crate) since: u64,
     /// What the index has its values under: its own number, or those of other parameters that have
     /// the same values between them.
     pub(crate) found_under: Vec<i64>,
@@ -109,6 +111,23 @@ fn table() -> &'static Table {
     })
 }
 
+impl Kind {
+    /// The definitions' word for it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Date => "date",
+            Self::String => "string",
+            Self::Token => "token",
+            Self::Reference => "reference",
+            Self::Composite => "composite",
+            Self::Quantity => "quantity",
+            Self::Uri => "uri",
+            Self::Special => "special",
+        }
+    }
+}
+
 impl Definition {
     /// Whether the index has its values under its own number.
     pub(crate) fn is_entered(&self) -> bool {
@@ -161,6 +180,7 @@ fn compile(kind: &Type) -> Vec<Definition> {
             code,
             kind: own,
             number: *number,
+            since: 0,
             found_under: vec![*number],
             only: None,
             expression: match text.is_empty() || own == Kind::Special {
@@ -267,7 +287,7 @@ fn fields(line: &'static str) -> [&'static str; 4] {
     std::array::from_fn(|_| fields.next().unwrap_or_default())
 }
 
-fn kind_named(name: &str) -> Option<Kind> {
+pub(super) fn kind_named(name: &str) -> Option<Kind> {
     Some(match name {
         "number" => Kind::Number,
         "date" => Kind::Date,

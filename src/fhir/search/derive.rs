@@ -1,8 +1,9 @@
 //! Everything that one resource is found by.
 
 use super::super::tree::{Element, Tree};
+use super::added::Parameters;
 use super::ask::Test;
-use super::definitions::{Definition, Kind, definitions};
+use super::definitions::{Definition, Kind};
 use super::fold::fold;
 use super::primary::primary;
 use super::request::{Asked, Request};
@@ -24,6 +25,7 @@ pub(crate) struct Derived<'a> {
 /// no JSON. `effective` is what its record is put in order by.
 pub(crate) fn derive<'a>(
     kind: &str,
+    parameters: &Parameters,
     effective: Option<(i64, i64)>,
     json: &'a str,
 ) -> Option<Derived<'a>> {
@@ -36,7 +38,7 @@ pub(crate) fn derive<'a>(
         values: Vec::new(),
     };
     let own = primary(kind);
-    for definition in definitions(kind)? {
+    for definition in parameters.of(kind)? {
         let Some(expression) = &definition.expression else {
             continue;
         };

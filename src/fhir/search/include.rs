@@ -1,6 +1,7 @@
 //! `_include` and `_revinclude`: what comes along with the matches.
 
-use super::definitions::{Definition, Kind, definition, types};
+use super::added::Parameters;
+use super::definitions::{Definition, Kind, types};
 use super::derive::names;
 use super::value::type_of;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,7 +26,12 @@ impl Include {
     ///
     /// [`ErrorKind::SearchInvalid`], [`ErrorKind::SearchUnsupported`] for a chain of them (`:iterate`)
     /// and for `*`.
-    pub(super) fn read(name: &'static str, value: &str, matches: &'static str) -> Result<Self> {
+    pub(super) fn read(
+        name: &'static str,
+        value: &str,
+        matches: &'static str,
+        parameters: &Parameters,
+    ) -> Result<Self> {
         let invalid = || Error::at_parameter(ErrorKind::SearchInvalid, name);
         if value == "*" || value.ends_with(":*") {
             return Err(Error::at_parameter(ErrorKind::SearchUnsupported, name));
@@ -35,7 +41,7 @@ impl Include {
         let from = known(parts.next().ok_or_else(invalid)?)?;
         let code = parts.next().ok_or_else(invalid)?;
         let target = parts.next().map(known).transpose()?;
-        let definition = definition(from, code).ok_or_else(invalid)?;
+        let definition = parameters.definition(from, code).ok_or_else(invalid)?;
         let reverse = name == "_revinclude";
         if definition.kind != Kind::Reference || parts.next().is_some() {
             return Err(invalid());

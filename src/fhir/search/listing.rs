@@ -1,8 +1,9 @@
 //! The search parameters, for whoever wants to know what there are.
 
-use super::definitions::{Definition, Kind, definitions, types};
+use super::added::Added;
+use super::definitions::{Definition, definitions, types};
 
-/// A search parameter of one type of resource, as FHIR R4 defines it.
+/// A search parameter of one type of resource, as FHIR R4 or a SearchParameter of the app's defines it.
 #[derive(Clone, Copy)]
 pub struct SearchParameter {
     resource_type: &'static str,
@@ -31,6 +32,15 @@ pub fn search_parameters() -> impl Iterator<Item = SearchParameter> {
     })
 }
 
+impl Added {
+    pub(crate) fn to_parameter(&self) -> SearchParameter {
+        SearchParameter {
+            resource_type: self.kind,
+            definition: self.definition,
+        }
+    }
+}
+
 impl SearchParameter {
     /// The type of resource, such as `Observation`.
     pub fn resource_type(&self) -> &'static str {
@@ -45,17 +55,7 @@ impl SearchParameter {
     /// What its values are: `number`, `date`, `string`, `token`, `reference`, `composite`, `quantity`,
     /// `uri` or `special`.
     pub fn kind(&self) -> &'static str {
-        match self.definition.kind {
-            Kind::Number => "number",
-            Kind::Date => "date",
-            Kind::String => "string",
-            Kind::Token => "token",
-            Kind::Reference => "reference",
-            Kind::Composite => "composite",
-            Kind::Quantity => "quantity",
-            Kind::Uri => "uri",
-            Kind::Special => "special",
-        }
+        self.definition.kind.name()
     }
 
     /// The FHIRPath expression that finds its values; empty where the definition has none.

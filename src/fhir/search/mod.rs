@@ -5,6 +5,7 @@
 //! **Never** opens a file or a session, or runs a search.
 //! **Format** FHIR R4 (4.0.1) "Search"; the official SearchParameter definitions.
 
+mod added;
 mod ask;
 mod bounds;
 mod compartment;
@@ -20,6 +21,7 @@ mod request;
 mod value;
 mod words;
 
+pub(crate) use added::{FIRST_ADDED, Parameters};
 pub(crate) use ask::{AskedUnit, From, Test};
 pub(crate) use compartment::{compartment, is_in_compartment};
 pub(crate) use definitions::{Definition, Kind, is_type};

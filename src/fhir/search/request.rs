@@ -5,8 +5,9 @@
 //! **Never** ignores a parameter, or keeps a word of the search where it is not wiped.
 //! **Format** FHIR R4, "Search" (3.1.1).
 
+use super::added::Parameters;
 use super::ask::{self, Test};
-use super::definitions::{Definition, Kind, definition, definitions};
+use super::definitions::{Definition, Kind};
 use super::include::Include;
 use super::primary::primary;
 use super::words::{decoded, split};
@@ -14,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What is searched for, and how it is wanted.
 pub(crate) struct Request {
+    parameters: Parameters,
     pub(crate) kind: &'static str,
     pub(crate) clauses: Vec<Asked>,
     pub(crate) chains: Vec<Chain>,
@@ -68,7 +70,7 @@ impl Request {
     ///
     /// [`ErrorKind::SearchInvalid`] and [`ErrorKind::SearchUnsupported`], with the parameter's name
     /// where it is a known one.
-    pub(crate) fn read(search: &str) -> Result<Self> {
+    pub(crate) fn read(search: &str, parameters: &Parameters) -> Result<Self> {
         let invalid = || Error::from(ErrorKind::SearchInvalid);
         if search.len() > LONGEST {
             return Err(invalid());
@@ -76,7 +78,7 @@ impl Request {
         let search = search.strip_prefix('/').unwrap_or(search);
         let (kind, rest) = search.split_once('?').unwrap_or((search, ""));
         let kind = known_type(kind).ok_or_else(invalid)?;
-        let mut request = Self::of(kind);
+        let mut request = Self::of(kind, parameters);
         for pair in rest.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').ok_or_else(invalid)?;
             let name = decoded(name).ok_or_else(invalid)?;
@@ -89,8 +91,9 @@ impl Request {
         Ok(request)
     }
 
-    fn of(kind: &'static str) -> Self {
+    fn of(kind: &'static str, parameters: &Parameters) -> Self {
         Self {
+            parameters: parameters.clone(),
             kind,
             clauses: Vec::new(),
             chains: Vec::new(),
@@ -128,7 +131,8 @@ impl Request {
                 } else {
                     "_revinclude"
                 };
-                self.includes.push(Include::read(name, value, self.kind)?);
+                self.includes
+                    .push(Include::read(name, value, self.kind, &self.parameters)?);
                 return Ok(());
             }
             _ => {}
@@ -137,7 +141,7 @@ impl Request {
             Some((code, modifier)) => (code, Some(modifier)),
             None => (name, None),
         };
-        let Some(definition) = definition(self.kind, code) else {
+        let Some(definition) = self.parameters.definition(self.kind, code) else {
             let result = [
                 "_include",
                 "_revinclude",
@@ -165,7 +169,7 @@ impl Request {
             Some((code, kind)) => (code, Some(kind)),
             None => (refers, None),
         };
-        let definition = reference(self.kind, code)?;
+        let definition = self.reference(self.kind, code)?;
         let invalid = || at(ErrorKind::SearchInvalid, definition.code);
         let further = reach.checked_sub(1);
         let reach = further.ok_or_else(|| at(ErrorKind::SearchUnsupported, definition.code))?;
@@ -180,7 +184,7 @@ impl Request {
         let mut others = Vec::new();
         let mut refused = None;
         for kind in &kinds {
-            let mut other = Self::of(kind);
+            let mut other = Self::of(kind, &self.parameters);
             match other.add(rest, value, reach) {
                 Ok(()) => others.push(other),
                 Err(error) => refused = Some(error),
@@ -203,10 +207,10 @@ impl Request {
         let (kind, rest) = rest.split_once(':').ok_or_else(invalid)?;
         let (code, rest) = rest.split_once(':').ok_or_else(invalid)?;
         let kind = known_type(kind).ok_or_else(invalid)?;
-        let definition = reference(kind, code)?;
+        let definition = self.reference(kind, code)?;
         let further = reach.checked_sub(1);
         let reach = further.ok_or_else(|| at(ErrorKind::SearchUnsupported, definition.code))?;
-        let mut other = Self::of(kind);
+        let mut other = Self::of(kind, &self.parameters);
         other.add(rest, value, reach)?;
         self.chains.push(Chain {
             definition,
@@ -216,12 +220,34 @@ impl Request {
         Ok(())
     }
 
+    /// A parameter of a type that refers to other resources.
+    fn reference(&self, kind: &str, code: &str) -> Result<&'static Definition> {
+        let definition = self.parameters.definition(kind, code);
+        let definition = definition.ok_or(ErrorKind::SearchInvalid)?;
+        match definition.kind {
+            Kind::Reference => Ok(definition),
+            _ => Err(at(ErrorKind::SearchInvalid, definition.code)),
+        }
+    }
+
+    /// The parameter that was added last of those that this request goes by itself, without the other
+    /// resources of its chains.
+    pub(crate) fn newest_parameter(&self) -> Option<&'static Definition> {
+        let asked = self.clauses.iter().map(|asked| asked.definition);
+        let chains = self.chains.iter().filter(|chain| !chain.reverse);
+        let chains = chains.map(|chain| chain.definition);
+        let sorted = self.sort.iter().map(|key| key.definition);
+        let all = asked.chain(chains).chain(sorted);
+        all.max_by_key(|definition| definition.since)
+    }
+
     fn sort(&mut self, value: &str) -> Result<()> {
         let invalid = || at(ErrorKind::SearchInvalid, "_sort");
         let keys = value.split(',').map(|word| {
             let code = word.strip_prefix('-');
             let (descending, code) = (code.is_some(), code.unwrap_or(word));
-            let definition = definition(self.kind, code).ok_or_else(invalid)?;
+            let definition = self.parameters.definition(self.kind, code);
+            let definition = definition.ok_or_else(invalid)?;
             if definition.expression.is_none() || definition.kind == Kind::Composite {
                 return Err(at(ErrorKind::SearchUnsupported, "_sort"));
             }
@@ -302,7 +328,7 @@ impl Request {
         definition: &'static Definition,
         values: &[&str],
     ) -> Result<(), ErrorKind> {
-        let all = definitions(self.kind).unwrap_or_default();
+        let find = |code: &str| self.parameters.definition(self.kind, code);
         let mut whole = Vec::new();
         let mut each: Vec<Vec<Test>> = definition.parts.iter().map(|_| Vec::new()).collect();
         for value in values {
@@ -312,8 +338,7 @@ impl Request {
             }
             let mut tests = Vec::new();
             for ((part, value), each) in definition.parts.iter().zip(values).zip(&mut each) {
-                let found = all.iter().find(|definition| definition.code == part.code);
-                let found = found.ok_or(ErrorKind::SearchUnsupported)?;
+                let found = find(part.code).ok_or(ErrorKind::SearchUnsupported)?;
                 let mut any = Vec::new();
                 ask::tests(self.kind, found, None, value, &mut any)?;
                 each.extend(any.iter().cloned());
@@ -322,7 +347,7 @@ impl Request {
             whole.push(Test::Together(tests));
         }
         for (part, any) in definition.parts.iter().zip(each) {
-            let found = all.iter().find(|definition| definition.code == part.code);
+            let found = find(part.code);
             self.clauses.push(Asked {
                 definition: found.ok_or(ErrorKind::SearchUnsupported)?,
                 any,
@@ -342,15 +367,6 @@ impl Request {
 
 fn known_type(kind: &str) -> Option<&'static str> {
     super::definitions::types().find(|known| *known == kind)
-}
-
-/// A parameter of a type that refers to other resources.
-fn reference(kind: &str, code: &str) -> Result<&'static Definition> {
-    let definition = definition(kind, code).ok_or(ErrorKind::SearchInvalid)?;
-    match definition.kind {
-        Kind::Reference => Ok(definition),
-        _ => Err(at(ErrorKind::SearchInvalid, definition.code)),
-    }
 }
 
 fn at(kind: ErrorKind, code: &'static str) -> Error {

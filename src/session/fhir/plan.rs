@@ -236,7 +236,7 @@ impl Looking<'_> {
     /// The one resource that a search finds.
     pub(super) fn only(&self, search: &str, kind: &str) -> Result<Option<Record>> {
         let (inner, reach) = (self.store.session.inner(), self.store.session.reach());
-        let request = Request::read(search)?;
+        let request = Request::read(search, &self.open.parameters())?;
         if request.kind != kind {
             return Err(ErrorKind::SearchInvalid.into());
         }
