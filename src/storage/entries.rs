@@ -114,6 +114,14 @@ impl AddAssign for Entered {
 }
 
 impl Reading<'_> {
+    /// How many resources there are.
+    pub(crate) fn resources(&self) -> Result<u64> {
+        let mut statement = cached(self.connection, "SELECT count(*) FROM resources")?;
+        let count = statement.query_row([], |row| row.get::<_, i64>(0));
+        let count = count.map_err(from_sqlite)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// All rows of the index.
     pub(crate) fn entered(&self) -> Result<Entered> {
         let count = |sql: &str| {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use rusqlite::{CachedStatement, Connection};
 
 use super::connection::{self, Role};
 use super::failure::from_sqlite;
@@ -54,55 +54,6 @@ impl Reading<'_> {
     /// Whether it reads what the transaction under way has written and may yet take back.
     pub(crate) fn in_transaction(&self) -> bool {
         self.in_transaction
-    }
-}
-
-impl Writing<'_> {
-    /// Keeps a row of settings besides the three that every database has.
-    pub(crate) fn put_setting(&self, setting: Setting, body: &Sealed) -> Result<()> {
-        let sql = "INSERT OR REPLACE INTO settings (number, body) VALUES (?1, ?2)";
-        let row = rusqlite::params![setting.number(), body.as_bytes()];
-        let done = cached(self.0, sql)?.execute(row);
-        done.map(drop).map_err(from_sqlite)
-    }
-}
-
-/// A row of settings that a database may have (spec 05).
-#[derive(Clone, Copy)]
-pub(crate) enum Setting {
-    /// The search parameters that were added.
-    Parameters,
-    /// How far the resources are found by them.
-    Indexed,
-}
-
-impl Setting {
-    pub(crate) const fn number(self) -> u32 {
-        match self {
-            Self::Parameters => 4,
-            Self::Indexed => 5,
-        }
-    }
-}
-
-impl Reading<'_> {
-    /// A row of settings that need not be there.
-    pub(crate) fn optional_setting(&self, setting: Setting) -> Result<Option<Sealed>> {
-        let mut statement = cached(
-            self.connection,
-            "SELECT body FROM settings WHERE number = ?1",
-        )?;
-        let body = statement.query_row([setting.number()], |row| row.get(0));
-        let body = body.optional().map_err(from_sqlite)?;
-        Ok(body.map(Sealed::from_stored))
-    }
-
-    /// How many resources there are.
-    pub(crate) fn resources(&self) -> Result<u64> {
-        let mut statement = cached(self.connection, "SELECT count(*) FROM resources")?;
-        let count = statement.query_row([], |row| row.get::<_, i64>(0));
-        let count = count.map_err(from_sqlite)?;
-        Ok(u64::try_from(count).unwrap_or(0))
     }
 }
 

@@ -261,6 +261,8 @@ fn readers_do_not_wait_for_a_writer() {
         let vault = make_quick_vault(&scratch.vault(), false);
         let session = unlock(&vault);
         let id = session.put(Record::new("Note", "there")).unwrap().id;
+        // The first read of a kind waits, for the entry of the trail that says so.
+        assert!(session.get(id).unwrap().is_some());
         let (begun, done) = (AtomicBool::new(false), AtomicBool::new(false));
         let batch: Batch = (0..16_000)
             .map(|_| Record::new("Many", vec![7; 3000]))
