@@ -62,11 +62,11 @@ impl Store for Sealed {
         if page == 1 || self.cursors.contains_key(&wanted) {
             return;
         }
-        let mut matches = fhir.search(search).unwrap();
+        let mut matches = session.fhir().search(search).unwrap();
         for _ in 2..page {
             assert!(matches.by_ref().all(|found| found.is_ok()));
             let end = matches.cursor().unwrap().expect("there is a next page");
-            matches = fhir.search_after(search, &end).unwrap();
+            matches = session.fhir().search_after(search, &end).unwrap();
         }
         assert!(matches.by_ref().all(|found| found.is_ok()));
         let end = matches.cursor().unwrap().expect("there is a next page");
@@ -76,8 +76,10 @@ impl Store for Sealed {
     fn search(&mut self, search: &str, page: u64, found: &mut dyn FnMut(&[u8])) {
         let fhir = self.vault.session().fhir();
         let matches = match page {
-            1 => fhir.search(search),
-            _ => fhir.search_after(search, &self.cursors[&(search.to_owned(), page)]),
+            1 => session.fhir().search(search),
+            _ => session
+                .fhir()
+                .search_after(search, &self.cursors[&(search.to_owned(), page)]),
         };
         for record in matches.unwrap() {
             found(record.unwrap().body());
