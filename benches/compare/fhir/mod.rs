@@ -10,6 +10,7 @@
     reason = "a measurement may fail where it stands, and answers on its standard output"
 )]
 
+pub(crate) mod memory;
 pub(crate) mod serve;
 pub(crate) mod store;
 pub(crate) mod task;

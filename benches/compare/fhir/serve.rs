@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::memory;
 use super::store::Store;
-use super::task::{Outcome, Task};
+use super::task::{EVERYTHING, Outcome, PAGE, Task};
 use crate::peer::files;
 
 /// Makes a store in the directory that the driver names first, and serves until it hangs up. The
@@ -57,6 +58,18 @@ fn run<S: Store>(
                 ..outcome(spent, next.len(), next.len() as u64)
             }
         }
+        Task::Memory => Outcome::told(memory::peak().into()),
+        Task::Open(search) => {
+            store.close();
+            let mut many = 0;
+            let clock = Instant::now();
+            store.open();
+            ask(store, &search, 1, &mut |body| {
+                black_box(body);
+                many += 1;
+            });
+            outcome(clock.elapsed(), 1, many)
+        }
         Task::Read(names) => {
             let mut bytes = 0;
             let clock = Instant::now();
@@ -68,13 +81,15 @@ fn run<S: Store>(
         }
         Task::Rows => Outcome::told(store.rows()),
         Task::Search { searches, page } => {
-            for search in &searches {
-                store.prepare(search, page);
+            if page > 1 {
+                for search in &searches {
+                    store.prepare(search, page);
+                }
             }
             let mut many = 0;
             let clock = Instant::now();
             for search in &searches {
-                store.search(search, page, &mut |body| {
+                ask(store, search, page, &mut |body| {
                     black_box(body);
                     many += 1;
                 });
@@ -93,14 +108,22 @@ fn run<S: Store>(
     }
 }
 
+/// A page of a search, or everything about a patient.
+fn ask(store: &mut impl Store, asked: &str, page: u64, found: &mut dyn FnMut(&[u8])) {
+    match asked.strip_suffix(EVERYTHING) {
+        Some(patient) => store.everything(patient, found),
+        None => store.search(asked, page, found),
+    }
+}
+
 /// How many resources a search finds on all pages, which they are, and when those on one page were
-/// so, in their order. Which of two of the same time comes first is left to the store.
+/// so, in their order. Which of two of the same millisecond comes first is left to the store.
 fn check(store: &mut impl Store, search: &str, page: u64) -> Value {
     let parse = |body: &[u8]| -> Value { serde_json::from_slice(body).unwrap() };
     let parameters = search.split('&').filter(|part| !part.starts_with("_count"));
     let whole = parameters.collect::<Vec<_>>().join("&");
-    let (mut found, mut names) = (0, 0_u64);
-    store.search(&whole, 1, &mut |body| {
+    let (mut found, mut names) = (0_u64, 0_u64);
+    ask(store, &whole, 1, &mut |body| {
         let resource = parse(body);
         found += 1;
         let name = format!("{}/{}", resource["resourceType"], resource["id"]);
@@ -109,12 +132,17 @@ fn check(store: &mut impl Store, search: &str, page: u64) -> Value {
     if !search.contains("_sort=-date") {
         return json!([found, names]);
     }
-    store.prepare(search, page);
+    if found < (page - 1) * PAGE {
+        return json!([found, names, 0]);
+    }
+    if page > 1 {
+        store.prepare(search, page);
+    }
     let mut times = Vec::new();
     store.search(search, page, &mut |body| {
         let time = parse(body)["effectiveDateTime"].take();
         let time: Timestamp = time.as_str().unwrap().parse().unwrap();
-        times.extend(time.as_microsecond().to_le_bytes());
+        times.extend(time.as_millisecond().to_le_bytes());
     });
     json!([found, names, times.len() / 8, digest(times.into_iter())])
 }

@@ -27,6 +27,10 @@ pub(crate) trait Store: Sized {
     /// Reads a page of a search, which is as long as its `_count`; everything where there is none.
     fn search(&mut self, search: &str, page: u64, found: &mut dyn FnMut(&[u8]));
 
+    /// Reads everything about a patient: what refers to it as the official compartment says, and what
+    /// that refers to outside of it. Nothing comes twice.
+    fn everything(&mut self, patient: &str, found: &mut dyn FnMut(&[u8]));
+
     /// How many rows there are, by table; nothing if the store does not tell.
     fn rows(&mut self) -> Value;
 

@@ -9,6 +9,11 @@ pub(crate) enum Task {
     Check { search: String, page: u64 },
     /// Puts so many of the resources that come next, in one transaction.
     Fill(u64),
+    /// The most memory in KiB that the process had since this was asked before; nothing where the
+    /// system does not tell.
+    Memory,
+    /// Opens the closed store and reads the first page of a search.
+    Open(String),
     /// Reads resources by type and id, one after the other.
     Read(Vec<String>),
     /// How many rows or entries there are, by table.
@@ -20,6 +25,12 @@ pub(crate) enum Task {
     /// What is measured, by name and version.
     Version,
 }
+
+/// How many resources a page has.
+pub(crate) const PAGE: u64 = 50;
+
+/// What a patient's type and id end in where all about it is asked for.
+pub(crate) const EVERYTHING: &str = "/$everything";
 
 /// What came of a task.
 #[derive(Debug)]
@@ -37,6 +48,8 @@ impl Task {
         match self {
             Self::Check { search, page } => json!({"check": search, "page": page}),
             Self::Fill(many) => json!({"fill": many}),
+            Self::Memory => json!({"memory": null}),
+            Self::Open(search) => json!({"open": search}),
             Self::Read(names) => json!({"read": names}),
             Self::Rows => json!({"rows": null}),
             Self::Search { searches, page } => json!({"search": searches, "page": page}),
@@ -62,6 +75,10 @@ impl Task {
             }
         } else if has("fill") {
             Self::Fill(task["fill"].as_u64()?)
+        } else if has("memory") {
+            Self::Memory
+        } else if has("open") {
+            Self::Open(task["open"].as_str()?.to_owned())
         } else if has("read") {
             Self::Read(texts("read")?)
         } else if has("rows") {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::super::fhir_peer::task::{Outcome, Task};
+use super::super::fhir_peer::task::{Outcome, PAGE, Task};
 use super::super::player::{Peer, Player};
 use super::questions::{Question, names, questions};
 use super::resources::Resources;
@@ -23,8 +23,8 @@ pub(crate) struct Tally {
 
 /// A metric, for those who took part.
 pub(crate) struct Line {
-    pub(crate) name: &'static str,
-    pub(crate) title: &'static str,
+    pub(crate) name: String,
+    pub(crate) title: String,
     pub(crate) unit: Unit,
     pub(crate) search: Option<String>,
     pub(crate) figures: Vec<Figure>,
@@ -33,6 +33,8 @@ pub(crate) struct Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Bytes,
+    /// Bytes of the machine's memory.
+    Memory,
     /// For one resource, told as how many a second.
     Import,
     Micros,
@@ -53,15 +55,18 @@ pub(crate) struct Quartiles {
 }
 
 /// A transaction, and a turn.
-const BATCH: u64 = 5_000;
+const BATCH: u64 = 2_000;
 const FILLS: u64 = 3;
 const ROUNDS: u64 = 11;
+/// So many searches of a kind are checked before the clock starts.
+const CHECKED: usize = 10;
+const LATE_PAGE: u64 = 100;
 
 pub(crate) fn contest(peers: &[&'static Peer], resources: &Resources, scratch: &Path) -> Tally {
     let size = resources.count;
     let fills = if size > 200_000 { 1 } else { FILLS };
     let (mut import, mut insert) = (Rounds::of(peers), Rounds::of(peers));
-    let mut bytes = Rounds::of(peers);
+    let (mut bytes, mut filling) = (Rounds::of(peers), Rounds::of(peers));
     let mut filled = None;
     for round in 0..fills {
         eprintln!("{size} resources: fill {} of {fills}", round + 1);
@@ -73,6 +78,7 @@ pub(crate) fn contest(peers: &[&'static Peer], resources: &Resources, scratch: &
             .map(|peer| peer.start_with(at.path(), &[&resources.file]))
             .collect();
         let (whole, rest) = fill(&mut players, size, round);
+        filling.add_told(players.iter_mut().map(memory).collect());
         import.add(whole);
         insert.add(rest);
         bytes.add(players.iter_mut().map(bytes_of).collect());
@@ -88,10 +94,29 @@ pub(crate) fn contest(peers: &[&'static Peer], resources: &Resources, scratch: &
         ),
         bytes.line("file_size", "all files, MB (times the JSON)", Unit::Bytes),
     ];
-    lines.push(read(&mut players, peers, resources));
+    let mut asked = Vec::new();
     for question in questions(resources) {
-        lines.push(search(&mut players, peers, &question));
+        let late = check(&mut players, &question);
+        asked.push(question);
+        asked.extend(late);
     }
+    // From here on it counts anew.
+    for player in &mut players {
+        memory(player);
+    }
+    lines.push(read(&mut players, peers, resources));
+    for question in &asked {
+        lines.push(search(&mut players, peers, question));
+    }
+    let mut searching = Rounds::of(peers);
+    searching.add_told(players.iter_mut().map(memory).collect());
+    for (question, what) in OPENED {
+        let question = asked.iter().find(|asked| asked.name == question);
+        let question = question.expect("it is one of them");
+        lines.push(open(&mut players, peers, question, what));
+    }
+    lines.extend(filling.memory("import_memory", "most memory while importing, MB"));
+    lines.extend(searching.memory("search_memory", "most memory while searching, MB"));
     let versions = players.iter_mut().map(version).collect();
     let tables = players
         .iter_mut()
@@ -136,9 +161,6 @@ fn read(players: &mut [Player], peers: &[&'static Peer], resources: &Resources) 
 fn search(players: &mut [Player], peers: &[&'static Peer], question: &Question) -> Line {
     let page = question.page;
     eprintln!("{}", question.title);
-    // Who finds something else is not compared.
-    let search = question.example().to_owned();
-    in_turn(players, &Task::Check { search, page }, 0);
     let mut rounds = Rounds::of(peers);
     for round in 0..ROUNDS {
         let searches = question.of_round(round);
@@ -147,8 +169,62 @@ fn search(players: &mut [Player], peers: &[&'static Peer], question: &Question) 
     }
     Line {
         search: Some(question.example().to_owned()),
-        ..rounds.line(question.name, question.title, Unit::Micros)
+        ..rounds.line(&question.name, &question.title, Unit::Micros)
     }
+}
+
+/// Who finds something else is not compared. Those of the searches that have a late page.
+fn check(players: &mut [Player], question: &Question) -> Option<Question> {
+    eprintln!("checking: {}", question.title);
+    let mut late = Vec::new();
+    for search in question.searches.iter().take(CHECKED) {
+        let (search, page) = (search.clone(), 1);
+        let task = Task::Check { search, page };
+        let outcomes = in_turn(players, &task, 0);
+        let found = outcomes[0].answer[0].as_u64();
+        let Task::Check { search, .. } = task else {
+            continue;
+        };
+        if found.expect("a number is told") >= LATE_PAGE * PAGE && search.contains("_sort=") {
+            let page = LATE_PAGE;
+            in_turn(
+                players,
+                &Task::Check {
+                    search: search.clone(),
+                    page,
+                },
+                0,
+            );
+            late.push(search);
+        }
+    }
+    (!late.is_empty()).then(|| question.late(LATE_PAGE, late))
+}
+
+/// What is searched for first.
+const OPENED: [(&str, &str); 2] = [
+    ("identifier", "opening, and the first search, by identifier"),
+    (
+        "code_date",
+        "opening, and the first search, by code, since 2015, latest first",
+    ),
+];
+
+/// Opens each store with the key at hand, and reads a page.
+fn open(players: &mut [Player], peers: &[&'static Peer], question: &Question, title: &str) -> Line {
+    eprintln!("{title}");
+    let mut rounds = Rounds::of(peers);
+    for round in 0..ROUNDS {
+        let search = question.of_round(round).swap_remove(0);
+        rounds.add(micros(in_turn(players, &Task::Open(search), round)));
+    }
+    rounds.line(&format!("open_{}", question.name), title, Unit::Micros)
+}
+
+/// The most memory that a peer had since this was asked before, in bytes.
+fn memory(player: &mut Player) -> Option<f64> {
+    let kib = ask(player, &Task::Memory).answer.as_f64()?;
+    Some(kib * 1024.0)
 }
 
 fn micros(outcomes: Vec<Outcome>) -> Vec<f64> {
@@ -206,7 +282,18 @@ impl Rounds {
         self.values.push(values);
     }
 
-    fn line(self, name: &'static str, title: &'static str, unit: Unit) -> Line {
+    /// Those of a round in which every peer told one.
+    fn add_told(&mut self, values: Vec<Option<f64>>) {
+        self.values
+            .extend(values.into_iter().collect::<Option<Vec<_>>>());
+    }
+
+    /// Nothing where the system does not tell.
+    fn memory(self, name: &str, title: &str) -> Option<Line> {
+        (!self.values.is_empty()).then(|| self.line(name, title, Unit::Memory))
+    }
+
+    fn line(self, name: &str, title: &str, unit: Unit) -> Line {
         let place = self.peers.iter().position(|peer| peer.name == VITALOCK);
         let vitalock = place.expect("it always takes part");
         let figure = |(at, peer): (usize, &&'static Peer)| Figure {
@@ -215,8 +302,8 @@ impl Rounds {
             to_vitalock: Quartiles::of(self.values.iter().map(|round| round[at] / round[vitalock])),
         };
         Line {
-            name,
-            title,
+            name: name.to_owned(),
+            title: title.to_owned(),
             unit,
             search: None,
             figures: self.peers.iter().enumerate().map(figure).collect(),

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::page;
 use super::player::Peer;
 use contest::{Tally, contest};
-use resources::{Resources, bundles};
+use resources::{Resources, bundles, more_bundles};
 
 /// How many resources: those of all bundles, or as many as somebody chose.
 pub(crate) fn run(root: &Path, scratch: &Path, full: bool, sizes: &[u64]) {
@@ -26,17 +26,18 @@ pub(crate) fn run(root: &Path, scratch: &Path, full: bool, sizes: &[u64]) {
         return;
     };
     let usual = sizes.is_empty();
-    let mut sizes: Vec<_> = sizes.iter().copied().map(Some).collect();
+    let mut sizes: Vec<_> = sizes.iter().map(|size| (&bundles, Some(*size))).collect();
     if usual {
-        sizes.push(None);
+        sizes.push((&bundles, None));
     }
-    if usual && full {
-        sizes.push(Some(FULL));
+    let more = (usual && full).then(|| more_bundles(root)).flatten();
+    if let Some(more) = &more {
+        sizes.push((more, Some(FULL)));
     }
     let mut tallies: Vec<Tally> = Vec::new();
-    for size in sizes {
+    for (bundles, size) in sizes {
         let file = scratch.join("resources.ndjson");
-        let resources = Resources::write(&bundles, size, &file);
+        let resources = Resources::write(bundles, size, &file);
         tallies.push(contest(&peers, &resources, scratch));
         fs::remove_file(file).unwrap();
     }

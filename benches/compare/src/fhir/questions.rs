@@ -1,24 +1,36 @@
 //! What the stores are asked.
 
+use super::super::fhir_peer::task::EVERYTHING;
 use super::resources::Resources;
 
 /// One kind of search, asked with other words from round to round.
 pub(crate) struct Question {
-    pub(crate) name: &'static str,
-    pub(crate) title: &'static str,
+    pub(crate) name: String,
+    pub(crate) title: String,
     pub(crate) page: u64,
     /// How many searches a round has.
     each: usize,
-    searches: Vec<String>,
+    pub(crate) searches: Vec<String>,
 }
 
 impl Question {
-    fn new(name: &'static str, title: &'static str, each: usize, searches: Vec<String>) -> Self {
+    fn new(name: &str, title: &str, each: usize, searches: Vec<String>) -> Self {
         Self {
-            name,
-            title,
+            name: name.to_owned(),
+            title: title.to_owned(),
             page: 1,
             each,
+            searches,
+        }
+    }
+
+    /// A later page of those of the searches that have one.
+    pub(crate) fn late(&self, page: u64, searches: Vec<String>) -> Self {
+        Self {
+            name: format!("{}_page_{page}", self.name),
+            title: format!("the {page}th page of the same"),
+            page,
+            each: 1,
             searches,
         }
     }
@@ -41,8 +53,6 @@ impl Question {
 
 const COUNT: &str = "_count=50";
 const LATEST: &str = "_sort=-date&_count=50";
-/// Pages are of 50.
-const LATE_PAGE: u64 = 100;
 
 pub(crate) fn questions(resources: &Resources) -> Vec<Question> {
     let patients = || spread(&resources.patients, 220);
@@ -50,9 +60,8 @@ pub(crate) fn questions(resources: &Resources) -> Vec<Question> {
     let common = || resources.codes.iter().take(10).map(|(code, _)| code);
     let middle = resources.codes.len() / 3;
     let rarer = resources.codes.iter().skip(middle).take(10);
-    let last = |latest: &str| vec![format!("Observation?status=final&{latest}")];
     let observed = spread(&resources.observed, 220);
-    let mut questions = vec![
+    vec![
         Question::new(
             "identifier",
             "by identifier",
@@ -111,19 +120,28 @@ pub(crate) fn questions(resources: &Resources) -> Vec<Question> {
                 .collect(),
         ),
         Question::new(
-            "first_page",
-            "all that are final, latest first, first page",
+            "chained_latest",
+            "chained, by the patient's gender, latest first",
             1,
-            last(LATEST),
+            ["female", "male"]
+                .map(|gender| format!("Observation?patient.gender={gender}&{LATEST}"))
+                .to_vec(),
         ),
-    ];
-    if resources.final_observations >= LATE_PAGE * 50 {
-        questions.push(Question {
-            page: LATE_PAGE,
-            ..Question::new("late_page", "the 100th page of the same", 1, last(LATEST))
-        });
-    }
-    questions
+        Question::new(
+            "final",
+            "all that are final, latest first",
+            1,
+            vec![format!("Observation?status=final&{LATEST}")],
+        ),
+        Question::new(
+            "everything",
+            "everything about a patient",
+            1,
+            patients()
+                .map(|patient| format!("Patient/{}{EVERYTHING}", patient.id))
+                .collect(),
+        ),
+    ]
 }
 
 /// The types and ids to read in a round.

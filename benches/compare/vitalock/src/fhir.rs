@@ -16,14 +16,14 @@ mod peer;
 mod vault;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
 use fhir::store::Store;
 use serde_json::Value;
 use vault::Openable;
-use vitalock::fhir::Reader;
-use vitalock::{Batch, Cursor};
+use vitalock::Cursor;
 
 struct Sealed {
     vault: Openable,
@@ -43,30 +43,33 @@ impl Store for Sealed {
         vault::version()
     }
 
-    /// Nothing is done beforehand: committing works out what a resource is found by.
+    /// Nothing is done beforehand: the import works out what a resource is found by.
     fn put(&mut self, resources: &[String]) -> Duration {
-        let reader = Reader::new();
-        let record = |json: &String| reader.resource(json.as_bytes()).unwrap().to_record();
-        let batch: Batch = resources.iter().map(record).collect();
-        self.vault.session().commit(&batch).unwrap();
+        let lines = resources.join("\n");
+        let go_on = &mut |_| ControlFlow::Continue(());
+        let fhir = self.vault.session().fhir();
+        let imported = fhir.import_ndjson(&mut lines.as_bytes(), go_on).unwrap();
+        assert_eq!(imported.refused, 0, "{:?}", imported.faults);
         Duration::ZERO
     }
 
     fn read(&mut self, kind: &str, id: &str, found: &mut dyn FnMut(&[u8])) {
-        self.search(&format!("{kind}?_id={id}"), 1, found);
+        let fhir = self.vault.session().fhir();
+        let record = fhir.read(&format!("{kind}/{id}")).unwrap();
+        found(record.expect("it was put").body());
     }
 
     fn prepare(&mut self, search: &str, page: u64) {
         let fhir = self.vault.session().fhir();
         let wanted = (search.to_owned(), page);
-        if page == 1 || self.cursors.contains_key(&wanted) {
+        if self.cursors.contains_key(&wanted) {
             return;
         }
-        let mut matches = session.fhir().search(search).unwrap();
+        let mut matches = fhir.search(search).unwrap();
         for _ in 2..page {
             assert!(matches.by_ref().all(|found| found.is_ok()));
             let end = matches.cursor().unwrap().expect("there is a next page");
-            matches = session.fhir().search_after(search, &end).unwrap();
+            matches = fhir.search_after(search, &end).unwrap();
         }
         assert!(matches.by_ref().all(|found| found.is_ok()));
         let end = matches.cursor().unwrap().expect("there is a next page");
@@ -76,12 +79,17 @@ impl Store for Sealed {
     fn search(&mut self, search: &str, page: u64, found: &mut dyn FnMut(&[u8])) {
         let fhir = self.vault.session().fhir();
         let matches = match page {
-            1 => session.fhir().search(search),
-            _ => session
-                .fhir()
-                .search_after(search, &self.cursors[&(search.to_owned(), page)]),
+            1 => fhir.search(search),
+            _ => fhir.search_after(search, &self.cursors[&(search.to_owned(), page)]),
         };
         for record in matches.unwrap() {
+            found(record.unwrap().body());
+        }
+    }
+
+    fn everything(&mut self, patient: &str, found: &mut dyn FnMut(&[u8])) {
+        let fhir = self.vault.session().fhir();
+        for record in fhir.everything(patient).unwrap() {
             found(record.unwrap().body());
         }
     }

@@ -10,6 +10,7 @@
 )]
 
 mod dates;
+mod everything;
 #[path = "../../../fhir/mod.rs"]
 mod fhir;
 #[path = "../library.rs"]

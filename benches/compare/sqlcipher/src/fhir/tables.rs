@@ -12,7 +12,7 @@ use super::fhir::store::Store;
 use super::parameters::Parameters;
 use super::rows::{Columns, Row, derive};
 use super::schema::{PUT_RESOURCE, READ, SCHEMA, TABLES};
-use super::{library, statement};
+use super::{everything, library, statement};
 
 pub(crate) struct Tables {
     file: PathBuf,
@@ -94,6 +94,10 @@ impl Store for Tables {
             let body: String = row.get(1).unwrap();
             found(body.as_bytes());
         }
+    }
+
+    fn everything(&mut self, patient: &str, found: &mut dyn FnMut(&[u8])) {
+        everything::everything(self.connection(), patient, found);
     }
 
     fn rows(&mut self) -> Value {
