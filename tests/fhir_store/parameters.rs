@@ -90,8 +90,9 @@ fn the_job_goes_on_where_it_was_stopped_and_nothing_is_found_in_part() {
     let fhir = home.fhir();
     let lines = (0..900).map(|id| format!("{}\n", person(id, ["Dupin", "Öhmann"][id % 2])));
     let lines: String = lines.collect();
-    fhir.import_ndjson(&mut lines.as_bytes(), &mut |_| ControlFlow::Continue(()))
-        .unwrap();
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let imported = fhir.import_ndjson(&mut lines.as_bytes(), go_on).unwrap();
+    assert_eq!(imported.created, 900);
     let error = fhir.search("Patient?maiden=dupin").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SearchInvalid);
     assert!(add(&fhir, &maiden()));
@@ -323,7 +324,7 @@ fn real_people_are_found_by_an_extension() {
     for file in data::json_files(&folder).iter().step_by(100) {
         let text = std::fs::read(file).unwrap();
         let go_on = &mut |_| ControlFlow::Continue(());
-        fhir.import_bundle(&text, go_on).unwrap();
+        assert_eq!(fhir.import_bundle(&text, go_on).unwrap().refused, 0);
         let bundle: Value = serde_json::from_slice(&text).unwrap();
         let patient = &bundle["entry"][0]["resource"];
         let extensions = patient["extension"].as_array().unwrap();

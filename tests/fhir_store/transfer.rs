@@ -215,7 +215,8 @@ fn a_resource_that_refers_twice_comes_once() {
     let doctor = json!({"resourceType": "Practitioner", "id": "d"});
     let other = json!({"resourceType": "Patient", "id": "q", "link": [{"type": "seealso", "other": {"reference": "Patient/p"}}]});
     let patient = json!({"resourceType": "Patient", "id": "p", "link": [{"type": "seealso", "other": {"reference": "Patient/p"}}]});
-    import(&fhir, &lines(&[by_itself, doctor, other, patient]));
+    let imported = import(&fhir, &lines(&[by_itself, doctor, other, patient]));
+    assert_eq!(counts(&imported), [4, 0, 0, 0, 0]);
     let met = fhir.everything("Patient/p").unwrap();
     let met: Vec<_> = met.map(|record| named(&value(&record.unwrap()))).collect();
     assert_eq!(
@@ -476,7 +477,8 @@ fn a_lock_stops_an_import_an_export_and_everything() {
     let all: Vec<_> = (0..5000)
         .map(|at| json!({"resourceType": "Basic", "id": at.to_string(), "subject": {"reference": "Patient/p"}}))
         .collect();
-    import(&home.fhir(), &lines(&[patient]));
+    let imported = import(&home.fhir(), &lines(&[patient]));
+    assert_eq!(imported.created, 1);
     let session = home.session().clone();
     let stopped = home
         .fhir()
@@ -507,7 +509,8 @@ fn what_is_imported_for_priority_is_there_with_a_lease() {
     let refused = priority().import_ndjson(&mut basic.as_bytes(), &mut go_on);
     assert_eq!(kind(refused), Some(ErrorKind::LeaseRequired));
     let lease = home.lease();
-    import(&lease.fhir().class(Class::Priority), &basic);
+    let imported = import(&lease.fhir().class(Class::Priority), &basic);
+    assert_eq!(imported.created, 1);
     assert_eq!(lease.fhir().search_count("Basic").unwrap(), 1);
     drop(lease);
     assert_eq!(home.fhir().search_count("Basic").unwrap(), 0);

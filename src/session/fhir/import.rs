@@ -17,6 +17,7 @@ use crate::session::commit;
 
 /// What became of the resources of an import.
 #[derive(Debug, Default)]
+#[must_use = "it tells what was not taken in"]
 #[non_exhaustive]
 pub struct Imported {
     /// Resources that were not there.
