@@ -15,6 +15,8 @@ mod links;
 mod names;
 mod object;
 mod patch;
+#[cfg(test)]
+mod patch_differential;
 mod place;
 mod read;
 mod resource;
