@@ -189,7 +189,7 @@ fn in_tables(tally: &Tally) -> String {
 
 /// What was counted apart, with strace.
 const FLUSHES: &str = "\
-Until an opened vault hands out what the first search finds, it has asked the system five times to \
+Until an opened vault hands out what the first search finds, it has asked the system at least five times to \
 flush a file or a folder, since the audit trail is to say so first, in a log that is made anew at each \
 opening. The tables are only read. So where others write to the same medium, or want the processor, \
 opening takes several times as long as on a machine at rest.\n\n";
